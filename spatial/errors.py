@@ -1,0 +1,135 @@
+"""What can go wrong, and how it is told: one clear message with layer, column, ids and remedy.
+
+Two kinds of telling. An *error* stops the run. A *remark* travels with the result:
+
+- fault: something promised or required that does not hold,
+- doubt: something that may be wrong and that a person should look at,
+- note: a repair or a guess that was made, never in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "AlleyplanError",
+    "DataError",
+    "InfeasibleError",
+    "Remark",
+    "SolverError",
+    "doubt",
+    "fault",
+    "first_ids",
+    "note",
+]
+
+Kind = Literal["fault", "doubt", "note"]
+
+
+class AlleyplanError(Exception):
+    """Base of every error a user can meet; ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+
+class DataError(AlleyplanError):
+    """Input or settings that can't be right. Carries every fault found in one run.
+
+    Parameters
+    ----------
+    message : str
+        One sentence, or the headline above the faults.
+    faults : sequence of str or Remark
+        One sentence each, shown as a list below the headline.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, faults: Sequence[str | Remark] = ()) -> None:
+        self.faults = tuple(str(each) for each in faults)
+        super().__init__("\n  - ".join((message, *self.faults)))
+
+
+class InfeasibleError(AlleyplanError):
+    """Sound input for which nothing at all can be planned."""
+
+
+class SolverError(AlleyplanError):
+    """The solver ended in a state that is no answer."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One fault, doubt or note: a stable ``code`` for programs, a sentence for people."""
+
+    kind: Kind
+    code: str  # kebab-case and stable: "ends-joined", "household-far"
+    message: str  # one sentence, with the figures in it
+    layer: str = ""
+    column: str = ""
+    ids: tuple[str, ...] = ()  # every row concerned, sorted
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        where = ".".join(each for each in (self.layer, self.column) if each)
+        parts = [f"{where}: {self.message}" if where else self.message]
+        if self.ids:
+            parts.append(f"({first_ids(self.ids)})")
+        if self.remedy:
+            parts.append(f"– {self.remedy}")
+        return " ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The remark as it stands in ``summary.json``; its kind is the list it is in."""
+        return {
+            "code": self.code,
+            "layer": self.layer,
+            "column": self.column,
+            "message": self.message,
+            "n": len(self.ids),
+            "ids": list(self.ids),
+            "remedy": self.remedy,
+        }
+
+
+def fault(code: str, message: str, **where: Any) -> Remark:
+    """A :class:`Remark` of kind fault; ``where`` takes layer, column, ids and remedy."""
+    return _remark("fault", code, message, **where)
+
+
+def doubt(code: str, message: str, **where: Any) -> Remark:
+    """A :class:`Remark` of kind doubt."""
+    return _remark("doubt", code, message, **where)
+
+
+def note(code: str, message: str, **where: Any) -> Remark:
+    """A :class:`Remark` of kind note."""
+    return _remark("note", code, message, **where)
+
+
+def first_ids(ids: Iterable[object], n: int = 5) -> str:
+    """The first few ids, sorted, and how many more there are."""
+    names = sorted(_one_line(each) for each in ids)
+    more = f" … and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(names[:n]) + more
+
+
+def _remark(
+    kind: Kind,
+    code: str,
+    message: str,
+    *,
+    layer: str = "",
+    column: str = "",
+    ids: Iterable[object] = (),
+    remedy: str = "",
+) -> Remark:
+    return Remark(kind, code, message, layer, column, tuple(sorted(map(str, ids))), remedy)
+
+
+def _one_line(value: object) -> str:
+    """Text from data on one line of a terminal: no control characters, at most 60 characters."""
+    text = "".join(each if each.isprintable() else "�" for each in str(value))
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,640 @@
+"""The data contract as tables: what comes in, what goes out, and what each thing is called.
+
+``LAYERS`` is what a community folder may hold, ``PLAN_LAYERS`` what a plan folder holds,
+``SUMMARY`` the figures of ``summary.json`` and ``GLOSSARY`` the one list of Chinese and English
+names that every page, sheet and message takes its words from. Nothing here reads or computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "GLOSSARY",
+    "LAYERS",
+    "PERSONAL_HEADINGS",
+    "PLAN_LAYERS",
+    "SUMMARY",
+    "Column",
+    "Layer",
+    "PlanColumn",
+    "PlanLayer",
+    "Term",
+    "term",
+]
+
+Dtype = Literal["text", "int", "float", "bool"]
+Geometry = Literal["point", "line", "polygon", "raster"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is read from an input layer. Every other column of a file is left unread."""
+
+    name: str
+    dtype: Dtype
+    zh: str
+    unit: str = ""
+    aliases: tuple[str, ...] = ()  # further headings, matched without case, spaces and underscores
+    choices: dict[str, tuple[str, ...]] | None = None  # allowed value → other spellings of it
+    default: str | int | float | bool | None = None  # None: empty stays empty
+    minimum: float | None = None
+    maximum: float | None = None
+    personal: bool = False  # never on a residents' page or in a public file
+    id: bool = False  # unique within the layer; made from the order of geometry where absent
+    text_fallback: bool = False  # values outside `choices` stay, with a note
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An input layer: its geometry, its columns and the names it is found by."""
+
+    name: str
+    zh: str
+    geometry: tuple[Geometry, ...]
+    columns: tuple[Column, ...]
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    en: str = ""
+
+    @property
+    def id_column(self) -> str | None:
+        """Name of the id column, or None where the layer has none."""
+        return next((each.name for each in self.columns if each.id), None)
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError where the contract has none."""
+        for each in self.columns:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+STATUS = {
+    "candidate": ("候选", "候选点", "可选", "new"),
+    "existing": ("现有", "已有", "既有", "现状"),
+    "required": ("必选", "必须", "must"),
+    "forbidden": ("禁用", "禁止", "不可用", "barred"),
+}
+YES_NO = {"yes": ("是", "同意", "y", "true", "1"), "no": ("否", "不同意", "n", "false", "0")}
+
+_LAYERS = (
+    Layer(
+        "alleys",
+        "巷道",
+        ("line",),
+        (
+            Column("alley_id", "text", "巷道编号", id=True, aliases=("巷号", "编号", "id", "osm_id")),
+            Column("name", "text", "巷名", aliases=("名称", "路名", "道路名称")),
+            Column(
+                "kind",
+                "text",
+                "类别",
+                aliases=("类型", "等级", "highway", "fclass", "道路类型"),
+                choices={
+                    "alley": ("巷", "巷道", "弄", "living_street", "pedestrian"),
+                    "lane": ("胡同", "支路", "service", "residential", "unclassified"),
+                    "street": ("街", "街道", "tertiary", "tertiary_link"),
+                    "road": (
+                        "路",
+                        "主路",
+                        "主干道",
+                        "公路",
+                        "secondary",
+                        "primary",
+                        "trunk",
+                        "motorway",
+                        "secondary_link",
+                        "primary_link",
+                        "trunk_link",
+                        "motorway_link",
+                    ),
+                    "path": ("小路", "小径", "footway", "cycleway", "track", "bridleway", "corridor"),
+                    "steps": ("台阶", "踏步", "阶梯"),
+                },
+                text_fallback=True,
+            ),
+            Column(
+                "width_m", "float", "巷宽", "m", aliases=("宽度", "路宽", "width"), minimum=0.0, maximum=200.0
+            ),
+            Column("surface", "text", "路面", aliases=("路面材料", "铺装")),
+            Column("condition", "int", "现状", aliases=("路况", "现状等级"), minimum=1, maximum=5),
+            Column("lit", "bool", "已亮灯", aliases=("照明", "有无路灯")),
+            Column("level", "int", "层", aliases=("layer", "层级", "标高层"), minimum=-20, maximum=20),
+            Column("bridge", "bool", "桥", aliases=("是否桥梁", "桥梁")),
+            Column("tunnel", "bool", "隧道", aliases=("是否隧道", "涵洞")),
+            Column(
+                "drain",
+                "text",
+                "排水沟",
+                aliases=("排水", "边沟"),
+                choices={"none": ("无",), "open": ("明沟",), "covered": ("暗沟", "盖板沟")},
+                text_fallback=True,
+            ),
+            Column("light_class", "text", "照明等级", aliases=("照明类别",)),
+        ),
+        aliases=(
+            "alley",
+            "道路",
+            "巷",
+            "街巷",
+            "道路中心线",
+            "roads",
+            "road",
+            "streets",
+            "lines",
+            "highways",
+        ),
+        required=True,
+        en="Alleys",
+    ),
+    Layer(
+        "households",
+        "住户",
+        ("point", "polygon"),
+        (
+            Column(
+                "household_id",
+                "text",
+                "住户编号",
+                id=True,
+                aliases=("户号", "门牌号", "户编号", "编号", "id"),
+            ),
+            Column(
+                "households",
+                "int",
+                "户数",
+                "households",
+                aliases=("户", "住户数"),
+                default=1,
+                minimum=1,
+                maximum=20000,
+            ),
+            Column(
+                "residents",
+                "int",
+                "人口",
+                "people",
+                aliases=("人数", "人口数", "常住人口"),
+                minimum=0,
+                maximum=100000,
+            ),
+            Column(
+                "elderly",
+                "int",
+                "老人",
+                "people",
+                aliases=("老年人", "60岁以上", "老人数"),
+                minimum=0,
+                maximum=100000,
+                personal=True,
+            ),
+            Column(
+                "party_members",
+                "int",
+                "党员",
+                "people",
+                aliases=("党员数", "党员人数"),
+                minimum=0,
+                maximum=100000,
+                personal=True,
+            ),
+            Column("group", "text", "村民小组", aliases=("组别", "小组", "组", "village_group")),
+            Column("building_id", "text", "楼栋编号", aliases=("楼号", "楼栋", "栋号", "建筑编号")),
+            Column("unit", "text", "单元", aliases=("单元号",)),
+            Column("floor", "text", "楼层", aliases=("层数", "所在层")),
+            Column("address", "text", "地址", aliases=("住址", "详细地址"), personal=True),
+            Column("locked_grid", "text", "指定网格", aliases=("锁定网格",)),
+            Column("locked_branch", "text", "指定支部", aliases=("锁定支部",)),
+        ),
+        aliases=("household", "房屋", "户", "人口", "门牌", "houses", "doors"),
+        en="Households",
+    ),
+    Layer(
+        "lamp_sites",
+        "路灯候选点",
+        ("point",),
+        (
+            Column("site_id", "text", "点位编号", id=True, aliases=("编号", "灯号", "lamp_id", "id")),
+            Column("status", "text", "状态", aliases=("类型",), choices=STATUS, default="candidate"),
+            Column(
+                "mount",
+                "text",
+                "安装方式",
+                aliases=("安装",),
+                choices={"pole": ("灯杆", "杆装", "杆"), "wall": ("墙装", "墙", "壁装")},
+            ),
+            Column(
+                "consent",
+                "text",
+                "户主同意",
+                aliases=("同意",),
+                choices={**YES_NO, "unknown": ("未知", "不详", "待定")},
+                default="unknown",
+            ),
+            Column("height_m", "float", "安装高度", "m", aliases=("灯高", "高度"), minimum=0.5, maximum=60.0),
+            Column("aim_deg", "float", "朝向", "deg", aliases=("朝向角",), minimum=-360.0, maximum=720.0),
+            Column(
+                "azimuth_deg", "float", "方位角", "deg", aliases=("azimuth",), minimum=-360.0, maximum=720.0
+            ),
+            Column("tilt_deg", "float", "仰角", "deg", aliases=("倾角",), minimum=-90.0, maximum=90.0),
+            Column("luminaire", "text", "灯具", aliases=("灯具型号",)),
+            Column("flux_lm", "float", "光通量", "lm", aliases=("流明",), minimum=0.0, maximum=1e6),
+            Column("power_w", "float", "功率", "W", aliases=("瓦数",), minimum=0.0, maximum=1e5),
+            Column("cost_cny", "float", "造价", "CNY", aliases=("费用", "单价"), minimum=0.0, maximum=1e9),
+        ),
+        aliases=("lamp_site", "路灯", "路灯点", "灯杆", "lamps", "lamp_candidates", "street_lamps"),
+        en="Lamp sites",
+    ),
+    Layer(
+        "board_sites",
+        "宣传栏候选点",
+        ("point",),
+        (
+            Column("site_id", "text", "点位编号", id=True, aliases=("编号", "board_id", "id")),
+            Column("status", "text", "状态", aliases=("类型",), choices=STATUS, default="candidate"),
+            Column("cost_cny", "float", "造价", "CNY", aliases=("费用", "单价"), minimum=0.0, maximum=1e9),
+        ),
+        aliases=("board_site", "宣传栏", "公告栏", "boards", "board_candidates", "notice_boards"),
+        en="Notice board sites",
+    ),
+    Layer(
+        "buildings",
+        "建筑",
+        ("polygon",),
+        (
+            Column("building_id", "text", "建筑编号", id=True, aliases=("楼号", "编号", "id", "osm_id")),
+            Column(
+                "height_m",
+                "float",
+                "建筑高度",
+                "m",
+                aliases=("高度", "楼高", "height"),
+                minimum=0.0,
+                maximum=900.0,
+            ),
+            Column(
+                "storeys",
+                "float",
+                "层数",
+                "storeys",
+                aliases=("楼层", "楼层数", "floors", "levels"),
+                minimum=0,
+                maximum=200,
+            ),
+            Column("use", "text", "用途", aliases=("建筑用途", "building", "类型")),
+        ),
+        aliases=("building", "房屋面", "建筑物", "楼栋", "footprints"),
+        en="Buildings",
+    ),
+    Layer(
+        "boundary",
+        "社区边界",
+        ("polygon",),
+        (Column("name", "text", "名称", aliases=("社区", "社区名称")),),
+        aliases=("边界", "社区范围", "范围", "community"),
+        en="Boundary",
+    ),
+    Layer(
+        "barriers",
+        "阻隔",
+        ("line", "polygon"),
+        (
+            Column("barrier_id", "text", "阻隔编号", id=True, aliases=("编号", "id", "osm_id")),
+            Column("kind", "text", "类别", aliases=("类型",)),
+            Column("name", "text", "名称"),
+        ),
+        aliases=("barrier", "河流", "水系", "铁路", "障碍"),
+        en="Barriers",
+    ),
+    Layer(
+        "groups",
+        "村民小组",
+        ("polygon",),
+        (Column("group", "text", "村民小组", id=True, aliases=("组别", "小组", "名称", "name")),),
+        aliases=("village_groups", "小组", "小组范围"),
+        en="Village groups",
+    ),
+    Layer(
+        "places",
+        "场所",
+        ("point", "polygon"),
+        (
+            Column("place_id", "text", "场所编号", id=True, aliases=("编号", "id")),
+            Column(
+                "kind",
+                "text",
+                "类别",
+                aliases=("类型",),
+                choices={
+                    "entrance": ("出入口", "路口", "大门"),
+                    "school": ("学校", "小学", "幼儿园"),
+                    "clinic": ("卫生室", "卫生站", "医院", "诊所"),
+                    "office": ("办公", "办公室", "居委会", "村委会", "机关"),
+                    "bus_stop": ("公交站", "车站"),
+                },
+                text_fallback=True,
+            ),
+            Column("name", "text", "名称"),
+            Column("exclusive", "bool", "专属网格", aliases=("专属",)),
+        ),
+        aliases=("place", "场所点", "设施", "poi", "pois"),
+        en="Places",
+    ),
+    Layer(
+        "power_points",
+        "电源",
+        ("point",),
+        (
+            Column("power_id", "text", "电源编号", id=True, aliases=("编号", "id")),
+            Column("capacity_w", "float", "容量", "W", aliases=("功率",), minimum=0.0),
+            Column("phases", "int", "相数", aliases=("相",), minimum=1, maximum=3),
+        ),
+        aliases=("power_point", "电源点", "配电箱", "power"),
+        en="Power points",
+    ),
+    Layer(
+        "vacant_buildings",
+        "闲置房屋",
+        ("point", "polygon"),
+        (
+            Column("building_id", "text", "建筑编号", id=True, aliases=("编号", "id")),
+            Column("area_m2", "float", "面积", "m2", aliases=("建筑面积",), minimum=0.0),
+            Column("capacity", "int", "容量", "people", aliases=("可容纳人数", "床位"), minimum=0),
+            Column("cost_cny", "float", "改造费用", "CNY", aliases=("造价", "费用"), minimum=0.0),
+        ),
+        aliases=("vacant_building", "闲置", "空置房屋", "空置建筑"),
+        en="Vacant buildings",
+    ),
+    Layer("elevation", "高程", ("raster",), (), aliases=("dem", "dtm", "高程模型"), en="Elevation"),
+)
+
+LAYERS: dict[str, Layer] = {each.name: each for each in _LAYERS}
+
+#: Headings of personal columns that are met in practice. Never read; named in the check's notes.
+PERSONAL_HEADINGS = (
+    "户主",
+    "姓名",
+    "户主姓名",
+    "身份证",
+    "身份证号",
+    "电话",
+    "手机",
+    "联系电话",
+    "手机号",
+    "出生日期",
+    "性别",
+    "民族",
+    "head",
+    "head_of_household",
+    "owner",
+    "person",
+    "id_card",
+    "phone",
+    "mobile",
+    "birth_date",
+    "birthday",
+)
+
+
+@dataclass(frozen=True)
+class PlanColumn:
+    """A column of a plan layer; its Chinese and English names stand in ``GLOSSARY``."""
+
+    name: str
+    dtype: Dtype
+    unit: str = ""
+    personal: bool = False
+
+
+@dataclass(frozen=True)
+class PlanLayer:
+    """A layer of ``plan.gpkg``; ``geometry`` None is a plain table. Rows are sorted by ``key``."""
+
+    name: str
+    geometry: Literal["Point", "LineString", "MultiLineString", "MultiPolygon"] | None
+    columns: tuple[PlanColumn, ...]
+    key: tuple[str, ...]
+
+
+def _plan_layer(name: str, geometry: str | None, key: str, columns: str) -> PlanLayer:
+    """One row of the table below: ``name:dtype[:unit]`` separated by spaces, ``!`` marks personal."""
+    parsed = []
+    for each in columns.split():
+        field, dtype, *unit = each.rstrip("!").split(":")
+        parsed.append(PlanColumn(field, dtype, *unit, personal=each.endswith("!")))  # type: ignore[arg-type]
+    return PlanLayer(name, geometry, tuple(parsed), tuple(key.split()))  # type: ignore[arg-type]
+
+
+_PLAN_LAYERS = (
+    _plan_layer(
+        "grids",
+        "MultiPolygon",
+        "grid_id",
+        "grid_id:int code:text name:text branch_id:int worker_id:int households:int:households residents:int:people "
+        "elderly:int:people! party_members:int:people! groups:text main_group:text walk_mean_m:float:m "
+        "walk_max_m:float:m meeting_household_id:text! leader_role:text fault:text",
+    ),
+    _plan_layer(
+        "households",
+        "Point",
+        "household_id part",
+        "household_id:text! part:int households:int:households group:text residents:int:people elderly:int:people! "
+        "grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m share_way_lit:float",
+    ),
+    _plan_layer(
+        "lamps",
+        "Point",
+        "lamp_code",
+        "site_id:text lamp_code:text status:text rank:int gain_m:float:m alley_id:text grid_id:int mount:text "
+        "height_m:float:m aim_deg:float:deg tilt_deg:float:deg luminaire:text flux_lm:float:lm power_w:float:W "
+        "cost_cny:float:CNY quarter:text x:float:m y:float:m",
+    ),
+    _plan_layer("lamp_ranking", None, "rank", "rank:int site_id:text gain_m:float:m lit_m:float:m"),
+    _plan_layer("lamp_curve", None, "n_lamps", "n_lamps:int:lamps lit_m:float:m bound_m:float:m"),
+    _plan_layer(
+        "boards",
+        "Point",
+        "board_code",
+        "site_id:text board_code:text status:text rank:int households_served:int:households alley_id:text "
+        "grid_id:int keeper_role:text quarter:text x:float:m y:float:m",
+    ),
+    _plan_layer(
+        "alleys",
+        "MultiLineString",
+        "alley_id",
+        "alley_id:text name:text grid_id:int length_m:float:m lit_m:float:m share_lit:float quarter:text",
+    ),
+    _plan_layer(
+        "stretches",
+        "LineString",
+        "alley_id from_m",
+        "alley_id:text from_m:float:m length_m:float:m lit:bool n_lamps:int:lamps",
+    ),
+)
+
+PLAN_LAYERS: dict[str, PlanLayer] = {each.name: each for each in _PLAN_LAYERS}
+
+#: The figures of ``summary.json`` by section. A section that was not planned is null.
+SUMMARY: dict[str, tuple[str, ...]] = {
+    "": (
+        "community",
+        "plan_id",
+        "crs",
+        "seed",
+        "versions",
+        "inputs",
+        "settings",
+        "notes",
+        "doubts",
+        "faults",
+        "grids",
+        "lamps",
+        "boards",
+    ),
+    "grids": (
+        "n",
+        "min",
+        "mean",
+        "max",
+        "feasible_share",
+        "contiguous_share",
+        "objective_m",
+        "walk_mean_m",
+        "group_cost_m",
+        "bound_m",
+        "gap",
+        "bound_by",
+        "groups_split",
+        "mixing_share",
+        "n_plain",
+        "objective_plain_m",
+        "parts",
+    ),
+    "lamps": (
+        "n_chosen",
+        "n_existing",
+        "alley_m",
+        "already_lit_m",
+        "lightable_m",
+        "lit_m",
+        "lit_before_m",
+        "share_lit",
+        "share_of_lightable",
+        "bound_m",
+        "gap",
+        "bound_by",
+        "model",
+    ),
+    "boards": (
+        "n_chosen",
+        "households_served",
+        "share_served",
+        "total_walk_m",
+        "walk_mean_m",
+        "walk_max_m",
+        "bound_household_m",
+        "gap",
+        "bound_by",
+        "bound_served",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One idea, one Chinese and one English name."""
+
+    zh: str
+    en: str
+
+
+def _terms() -> dict[str, Term]:
+    """Words that are not a layer's or an input column's own, then those two."""
+    words = {
+        "community": ("社区", "Community"),
+        "grid": ("网格", "Grid"),
+        "grids": ("网格", "Grids"),
+        "grid_id": ("网格号", "Grid"),
+        "code": ("编码", "Code"),
+        "branch_id": ("党支部", "Party branch"),
+        "worker_id": ("网格员", "Grid worker"),
+        "households": ("户数", "Households"),
+        "groups": ("村民小组", "Village groups"),
+        "main_group": ("主要村民小组", "Main village group"),
+        "walk_mean_m": ("平均步行距离", "Mean walk"),
+        "walk_max_m": ("最远步行距离", "Longest walk"),
+        "meeting_household_id": ("集合点住户", "Meeting door"),
+        "meeting_point": ("集合点", "Meeting point"),
+        "leader_role": ("负责岗位", "Role in charge"),
+        "keeper_role": ("管护岗位", "Role of the keeper"),
+        "fault": ("问题", "Fault"),
+        "faults": ("问题", "Faults"),
+        "doubts": ("疑点", "Doubts"),
+        "notes": ("说明", "Notes"),
+        "part": ("分部", "Part"),
+        "walk_to_meeting_m": ("到集合点", "Walk to meeting point"),
+        "board_id": ("最近宣传栏", "Nearest board"),
+        "walk_to_board_m": ("到宣传栏", "Walk to board"),
+        "share_way_lit": ("回家路亮灯比例", "Share of way home lit"),
+        "lamps": ("路灯", "Street lamps"),
+        "lamp": ("路灯", "Lamp"),
+        "lamp_code": ("灯号", "Lamp"),
+        "rank": ("次序", "Rank"),
+        "gain_m": ("新增亮灯", "Metres gained"),
+        "quarter": ("季度", "Quarter"),
+        "x": ("东坐标", "Easting"),
+        "y": ("北坐标", "Northing"),
+        "lit_m": ("亮灯长度", "Lit length"),
+        "bound_m": ("理论上限", "Proven bound"),
+        "n_lamps": ("路灯数", "Lamps"),
+        "length_m": ("长度", "Length"),
+        "share_lit": ("亮灯比例", "Share lit"),
+        "from_m": ("起点里程", "From"),
+        "gap": ("差距", "Gap"),
+        "boards": ("宣传栏", "Notice boards"),
+        "board": ("宣传栏", "Notice board"),
+        "board_code": ("栏号", "Board"),
+        "households_served": ("服务户数", "Households served"),
+        "stretches": ("路段", "Stretches"),
+        "lamp_ranking": ("安装次序", "Order of installation"),
+        "lamp_curve": ("数量与效果", "Lamps and light"),
+        "new": ("新建", "New"),
+        "existing": ("现有", "Existing"),
+        "lit": ("亮灯", "Lit"),
+        "dark": ("未亮灯", "Dark"),
+        "legend": ("图例", "Legend"),
+        "scale": ("比例尺", "Scale"),
+        "date": ("日期", "Date"),
+        "unit": ("单位", "Unit"),
+        "alley": ("巷道", "Alley"),
+        "household": ("住户", "Household"),
+        "works": ("工程", "Works"),
+        "facility": ("设施", "Facility"),
+        "settings": ("设置", "Settings"),
+        "summary": ("汇总", "Summary"),
+        "metre": ("米", "m"),
+        "households_unit": ("户", "households"),
+        "lamps_unit": ("盏", "lamps"),
+        "boards_unit": ("处", "boards"),
+        "grids_unit": ("个", "grids"),
+        "people": ("人", "people"),
+        "barrier": ("阻隔", "Barrier"),
+        "building": ("建筑", "Building"),
+    }
+    terms = {key: Term(*pair) for key, pair in words.items()}
+    for layer in _LAYERS:
+        terms.setdefault(layer.name, Term(layer.zh, layer.en))
+        for column in layer.columns:
+            english = column.name.rsplit("_", 1)[0] if column.unit else column.name
+            terms.setdefault(column.name, Term(column.zh, english.replace("_", " ").capitalize()))
+    return terms
+
+
+GLOSSARY: dict[str, Term] = _terms()
+
+
+def term(key: str) -> Term:
+    """The glossary's names of ``key``; KeyError where it has none, so that no page makes up its own."""
+    return GLOSSARY[key]
