@@ -69,7 +69,7 @@ class Remark:
     message: str  # one sentence, with the figures in it
     layer: str = ""
     column: str = ""
-    ids: tuple[str, ...] = ()  # every row concerned, sorted
+    ids: Sequence[str] = ()  # every row concerned, sorted
     remedy: str = ""
 
     def __str__(self) -> str:

@@ -1,0 +1,335 @@
+"""The command ``alleyplan``: from a folder of geodata to a checked plan, maps and tables.
+
+Exit codes: 0 done; 1 nothing can be planned, or a recount differs; 2 bad input or settings; 130 stopped.
+Progress and messages go to standard error; with ``--json`` one object goes to standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from spatial.errors import AlleyplanError, DataError, Remark
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="alleyplan",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Cut a community into grids and site its lamps and boards, a proven bound beside every figure.",
+)
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the community's layers.")]
+PlanFolder = Annotated[Path, typer.Argument(metavar="PLAN", help="Plan folder that `plan` wrote.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Where to write; default data/processed/<community>.")
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="Settings file; default FOLDER/plan.toml.")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, section.key=value; may be repeated.")
+]
+Only = Annotated[str, typer.Option("--only", help="Parts to plan, e.g. grids,lamps,boards.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+ALL_PARTS = "grids,lamps,boards"
+
+
+class Stopped(BaseException):
+    """Ctrl-C or a polite kill; no library's ``except Exception`` swallows it."""
+
+
+def main() -> None:
+    """Run the command; every mistake of a user's ends in one message and an exit code."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _stop)
+    try:
+        app()
+    except AlleyplanError as error:
+        _say(f"alleyplan: {error}")
+        sys.exit(error.exit_code)
+    except Stopped:
+        _say("alleyplan: stopped; no plan was changed")
+        sys.exit(130)
+
+
+@app.command()
+def plan(
+    folder: Folder,
+    out: Out = None,
+    settings: SettingsFile = None,
+    set_: Sets = None,
+    only: Only = ALL_PARTS,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing when a promise can't be kept.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the search; default 1.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan grids, lamps and boards and write a plan folder."""
+    overrides = [*(set_ or []), *([f"work.seed={seed}"] if seed is not None else [])]
+    made = _plan(folder, out, settings, overrides, only.split(","), strict=strict)
+    if as_json:
+        _print_json(made)
+
+
+@app.command()
+def check(
+    folder: Folder,
+    settings: SettingsFile = None,
+    set_: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the layers and report every fault, repair, guess and doubt; plan nothing."""
+    from spatial.load import check_site
+    from spatial.network import build_network
+
+    known = _settings(folder, settings, set_ or [])
+    with _stage("reading"):
+        site, found = check_site(folder, known)
+    remarks = list(found)
+    if site is not None:
+        with _stage("network"):
+            remarks += build_network(site, known).remarks
+    rows = {name: len(each) for name, each in site.layers.items()} if site is not None else {}
+    faults = [each for each in remarks if each.kind == "fault"]
+    if as_json:
+        told = {f"{kind}s": [each.to_json() for each in remarks if each.kind == kind] for kind in _KINDS}
+        _print_json({"crs": site.crs.to_string() if site is not None else None, "rows": rows, **told})
+    else:
+        for name, n in rows.items():
+            _say(f"{name}: {n} rows")
+        _tell(remarks)
+        _say("this can't be planned until the faults are mended" if faults else "sound: this can be planned")
+    raise typer.Exit(2 if faults else 0)
+
+
+@app.command()
+def audit(folder: PlanFolder, as_json: AsJson = False) -> None:
+    """Recount every figure and promise of a written plan with code of its own."""
+    from spatial.audit import audit_plan
+
+    with _stage("recounting"):
+        differences = audit_plan(folder)
+    if as_json:
+        _print_json({"agrees": not differences, "differences": [each.to_json() for each in differences]})
+    else:
+        _tell(differences)
+        _say(f"{len(differences)} differences" if differences else f"{folder}: the recount agrees")
+    raise typer.Exit(1 if differences else 0)
+
+
+@app.command(name="map")
+def map_(folder: PlanFolder) -> None:
+    """Draw the residents' and the planner's page of a written plan anew."""
+    from spatial.plan import read_plan
+
+    pages = _pages(read_plan(folder))
+    for name, text in pages.items():
+        _replace(folder / name, text)
+    _say(f"map: {folder / 'map.html'}")
+
+
+@app.command()
+def demo() -> None:
+    """Plan the bundled made-up township, recount it and name the map to open."""
+    from spatial.audit import audit_plan
+    from spatial.sample import write_sample
+
+    folder = Path("data/raw/shannan")
+    if not folder.is_dir():
+        with _stage("making the township"):
+            write_sample(folder)
+    _plan(folder, None, None, [], ALL_PARTS.split(","), strict=False)
+    with _stage("recounting"):
+        differences = audit_plan(Path("data/processed/shannan"))
+    _tell(differences)
+    if differences:
+        raise typer.Exit(1)
+    _say("the recount agrees with every figure")
+    _say(f"open the map: {Path('maps/shannan.html').absolute()}")
+
+
+# ── planning ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plan(
+    folder: Path,
+    out: Path | None,
+    settings: Path | None,
+    overrides: Sequence[str],
+    only: Sequence[str],
+    *,
+    strict: bool,
+) -> dict[str, Any]:
+    """Read, plan and publish; returns what ``--json`` prints."""
+    known = _settings(folder, settings, overrides)
+    timings: dict[str, float] = {}
+    if not _compiled():
+        _say("first use on this machine: compiling takes about half a minute")
+    with _stage("reading", timings):
+        from spatial.load import read_site
+        from spatial.plan import PARTS, make_plan, publishing, write_plan
+
+        site = read_site(folder, known)
+    parts = [each for each in PARTS if each in only] + [each for each in only if each not in PARTS]
+    with _stages(timings) as report:
+        made = make_plan(site, known, only=parts, report=report)
+    if strict and made.faults:
+        _tell_faults(made.faults)
+        raise typer.Exit(1)
+    target = out if out is not None else Path("data/processed") / site.community
+    with _stage("writing", timings), publishing(target) as partial:
+        from spatial.report import write_tables
+
+        write_plan(made, partial)
+        write_tables(made, partial / "tables.xlsx")
+        pages = _pages(made)
+        for name, text in pages.items():
+            (partial / name).write_text(text, encoding="utf-8")
+    map_file = target / "map.html"
+    if out is None:
+        map_file = Path("maps") / f"{site.community}.html"
+        _replace(map_file, pages["map.html"])
+        _replace(Path("maps") / f"{site.community}-planner.html", pages["planner.html"])
+    _tell_plan(made.summary)
+    _say(f"plan: {target}")
+    _say(f"map: {map_file}")
+    return {"plan": str(target), "map": str(map_file), "timings_s": timings, "summary": made.summary}
+
+
+def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> Any:
+    from spatial.settings import read_settings
+
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give the folder that holds the community's layers")
+    default = folder / "plan.toml"
+    return read_settings(settings or (default if default.is_file() else None), overrides=overrides)
+
+
+def _pages(made: Any) -> dict[str, str]:
+    from spatial.maps import planner_page, residents_page
+
+    return {"map.html": residents_page(made), "planner.html": planner_page(made)}
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that the old text or the new one stands there, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def _compiled() -> bool:
+    """Whether the loops have been compiled here before."""
+    here = Path(__file__).parent
+    return any(here.rglob("*.nbi")) or not os.access(here, os.W_OK)
+
+
+# ── telling ──────────────────────────────────────────────────────────────────────────────────────────
+
+_KINDS = ("fault", "doubt", "note")
+
+
+def _say(text: str) -> None:
+    console.print(text)
+
+
+def _tell(remarks: Sequence[Remark]) -> None:
+    for kind in reversed(_KINDS):
+        for each in remarks:
+            if each.kind == kind:
+                _say(f"{kind}: {each}")
+
+
+def _tell_faults(faults: Sequence[dict[str, Any]]) -> None:
+    fields = ("code", "message", "layer", "column", "ids", "remedy")
+    _tell([Remark("fault", **{name: each[name] for name in fields}) for each in faults])
+
+
+def _tell_plan(summary: dict[str, Any]) -> None:
+    """The plan in a few lines: each figure with its bound, then what it could not keep."""
+    if grids := summary["grids"]:
+        _say(
+            f"grids: {grids['n']} of {grids['min']}–{grids['max']} households, "
+            f"feasible {grids['feasible_share']:.1%}, in one piece {grids['contiguous_share']:.1%}, "
+            f"mean walk {grids['walk_mean_m']:.1f} m, objective {grids['objective_m']:,.0f} "
+            f"against a proven {grids['bound_m']:,.0f} (gap {_gap(grids)})"
+        )
+    if lamps := summary["lamps"]:
+        _say(
+            f"lamps: {lamps['n_chosen']} new beside {lamps['n_existing']}, "
+            f"{lamps['lit_m']:,.0f} of {lamps['alley_m']:,.0f} m lit ({lamps['share_lit']:.1%}), "
+            f"proven at most {lamps['bound_m']:,.0f} m (gap {_gap(lamps)})"
+        )
+    if boards := summary["boards"]:
+        _say(
+            f"boards: {boards['n_chosen']}, {boards['households_served']:,} households "
+            f"({boards['share_served']:.1%}) within reach, mean walk {boards['walk_mean_m']:.1f} m "
+            f"(gap {_gap(boards)})"
+        )
+    _tell_faults(summary["faults"])
+    if summary["doubts"] or summary["notes"]:
+        _say(f"{len(summary['doubts'])} doubts and {len(summary['notes'])} notes stand in summary.json")
+
+
+def _gap(section: dict[str, Any]) -> str:
+    gap = section["gap"]
+    return "unknown" if gap is None else "0: proven optimum" if gap == 0 else f"{gap:.3%}"
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _stage(name: str, timings: dict[str, float] | None = None) -> Iterator[None]:
+    """Show a stage while it runs and keep how long it took."""
+    with _stages(timings if timings is not None else {}) as report:
+        report(name)
+        yield
+
+
+@contextmanager
+def _stages(timings: dict[str, float]) -> Iterator[Callable[[str], None]]:
+    """A reporter of stages: each call ends the stage before and begins the next."""
+    running: list[tuple[str, float]] = []
+    with console.status("") as status:
+
+        def report(name: str) -> None:
+            _end(running, timings)
+            running.append((name, time.perf_counter()))
+            status.update(name)
+
+        yield report
+        _end(running, timings)
+
+
+def _end(running: list[tuple[str, float]], timings: dict[str, float]) -> None:
+    if running:
+        name, began = running.pop()
+        timings[name] = round(time.perf_counter() - began, 3)
+        _say(f"{name}: {timings[name]:.1f} s")
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise Stopped

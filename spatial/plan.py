@@ -1,0 +1,513 @@
+"""A plan: made from a site, kept in a folder, read back from it.
+
+``make_plan`` runs the parts (grids, lamps, boards) and joins their tables into the layers of the
+contract. ``publishing`` lets a folder appear in one step: the old plan or the new one, never neither
+and never a mixture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from geopandas import GeoDataFrame
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from spatial.adjacency import voronoi_cells
+from spatial.errors import DataError, Remark
+from spatial.grids import GridPlan, plan_grids
+from spatial.load import Site, read_site_layers, write_layers, write_site_layers
+from spatial.network import AlleyNetwork, build_network, doors
+from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
+from spatial.settings import Settings
+from spatial.siting import BoardPlan, LampPlan, plan_boards, plan_lamps, share_way_lit
+
+__all__ = ["PARTS", "Plan", "make_plan", "publishing", "read_plan", "write_plan"]
+
+PARTS = ("grids", "lamps", "boards")
+Report = Callable[[str], None]
+
+#: Packages whose versions can change a figure; they stand in the summary.
+_VERSIONED = (
+    "alleyplan",
+    "geopandas",
+    "highspy",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyogrio",
+    "pyproj",
+    "scipy",
+    "shapely",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Layers of ``plan.gpkg``, figures of ``summary.json``, the site planned on, and bounds' multipliers."""
+
+    layers: Mapping[str, Any]  # GeoDataFrame or DataFrame by the names of schema.PLAN_LAYERS
+    summary: Mapping[str, Any]
+    site: Site
+    bounds: Mapping[str, NDArray[Any]]
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """The promises this plan could not keep, each with its reason."""
+        return list(self.summary["faults"])
+
+    def __repr__(self) -> str:
+        planned = ", ".join(f"{len(self.layers[each])} {each}" for each in PARTS if each in self.layers)
+        return f"Plan({self.summary['plan_id']}: {planned}; {len(self.faults)} faults)"
+
+
+def make_plan(
+    site: Site, settings: Settings, *, only: Sequence[str] = PARTS, report: Report = lambda stage: None
+) -> Plan:
+    """Plan grids, lamps and boards for a checked site.
+
+    Parameters
+    ----------
+    site : Site
+        Checked layers in one metric CRS.
+    settings : Settings
+        Same site and settings give the same plan, whatever the machine's threads or speed.
+    only : sequence of {"grids", "lamps", "boards"}
+        The parts to plan; the summary's other sections are null.
+    report : callable
+        Told the name of each stage as it begins.
+
+    Raises
+    ------
+    DataError
+        A part or setting asks for what the site or ``only`` leaves out.
+    InfeasibleError
+        Nothing at all can be planned.
+    """
+    _check_parts(site, settings, only)
+    report("network")
+    network = build_network(site, settings)
+    grids = lamps = boards = None
+    if "grids" in only:
+        report("grids")
+        grids = plan_grids(site, network, settings)
+    if "lamps" in only:
+        report("lamps")
+        lamps = plan_lamps(site, network, settings)
+    if "boards" in only:
+        report("boards")
+        boards = plan_boards(site, network, settings)
+    report("summary")
+    layers = _join(site, network, settings, grids=grids, lamps=lamps, boards=boards)
+    parts = [each for each in (grids, lamps, boards) if each is not None]
+    remarks = [*site.remarks, *network.remarks, *(each for part in parts for each in part.remarks)]
+    summary = _summary(site, settings, remarks, grids=grids, lamps=lamps, boards=boards)
+    bounds = {key: value for part in parts for key, value in part.bounds.items()}
+    return Plan(layers, summary, _site_as_planned(site, network, lamps, boards), bounds)
+
+
+def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
+    """Every setting that needs a part or layer which is not there, told together."""
+    faults = [f"--only {each} is not one of {', '.join(PARTS)}" for each in only if each not in PARTS]
+    if "households" not in site.layers:
+        faults += [
+            f"{each} need households: add a households layer, or plan with --only lamps"
+            for each in ("grids", "boards")
+            if each in only
+        ]
+    if "boards" in only and settings.boards.one_per_grid and "grids" not in only:
+        faults.append("boards.one_per_grid needs the grids; add them to --only or set it to false")
+    if "boards" in only and settings.boards.lit_at_night == "require" and "lamps" not in only:
+        faults.append("boards.lit_at_night = require needs the lamps; add them to --only or set it to off")
+    if not only:
+        faults.append(f"--only is empty; name at least one of {', '.join(PARTS)}")
+    if faults:
+        raise DataError("this can't be planned as asked", faults)
+
+
+# ── joining the parts into the layers of the contract ────────────────────────────────────────────────
+
+
+def _join(
+    site: Site,
+    network: AlleyNetwork,
+    settings: Settings,
+    *,
+    grids: GridPlan | None,
+    lamps: LampPlan | None,
+    boards: BoardPlan | None,
+) -> dict[str, Any]:
+    layers: dict[str, Any] = {"alleys": _alleys(site, network, settings, grids, lamps)}
+    if grids is not None:
+        layers["grids"] = grids.grids
+    if grids is not None or boards is not None:
+        layers["households"] = _households(site, network, settings, grids, lamps, boards)
+    if lamps is not None:
+        layers["lamps"] = lamps.lamps.assign(grid_id=_grid_at(lamps.lamps, grids))
+        layers["stretches"] = lamps.stretches
+        layers["lamp_ranking"] = lamps.ranking
+        layers["lamp_curve"] = lamps.curve
+    if boards is not None:
+        layers["boards"] = _boards(boards, grids)
+    return {name: _conform(layers[name], each) for name, each in PLAN_LAYERS.items() if name in layers}
+
+
+def _households(
+    site: Site,
+    network: AlleyNetwork,
+    settings: Settings,
+    grids: GridPlan | None,
+    lamps: LampPlan | None,
+    boards: BoardPlan | None,
+) -> GeoDataFrame:
+    """One row per household, or per part of a split one, with its grid, board and way home."""
+    rows = grids.households if grids is not None else _plain_households(site, network, settings)
+    if boards is not None:
+        rows = rows.merge(boards.households, on="household_id", how="left", validate="many_to_one")
+    if lamps is not None:
+        way = share_way_lit(site, network, settings, lamps.stretches)
+        rows = rows.assign(share_way_lit=rows["household_id"].map(way))
+    return rows
+
+
+def _plain_households(site: Site, network: AlleyNetwork, settings: Settings) -> GeoDataFrame:
+    """Households with their doors and no grid, for a plan of boards alone."""
+    households = site.layers["households"]
+    at_door = shapely.points(doors(site, network, settings).point_xy)
+    return households.set_geometry(gpd.GeoSeries(at_door, crs=site.crs)).assign(part=0)
+
+
+def _boards(boards: BoardPlan, grids: GridPlan | None) -> GeoDataFrame:
+    """Boards with the grid they stand in and the role that keeps each."""
+    grid_id = _grid_at(boards.boards, grids)
+    rows = boards.boards.assign(grid_id=grid_id)
+    if grids is None:
+        return rows
+    roles = grids.grids.set_index("grid_id")["name"].map("{}党小组".format)
+    return rows.assign(keeper_role=grid_id.map(roles))
+
+
+def _alleys(
+    site: Site, network: AlleyNetwork, settings: Settings, grids: GridPlan | None, lamps: LampPlan | None
+) -> GeoDataFrame:
+    """Alleys with their length and light, and the grid whose doors most of each alley is nearest to."""
+    if lamps is not None:
+        alleys = lamps.alleys
+    else:
+        length_m = np.bincount(network.edge_alley, network.edge_length_m, minlength=len(network.alleys))
+        alleys = network.alleys.assign(length_m=length_m)
+    if grids is None:
+        return alleys
+    cells = voronoi_cells(network, doors(site, network, settings))
+    household_id = site.layers["households"]["household_id"].to_numpy()
+    grid_of = grids.households.drop_duplicates("household_id").set_index("household_id")["grid_id"]
+    share = DataFrame(
+        {
+            "alley_id": network.alleys["alley_id"].to_numpy()[network.edge_alley[cells.edge]],
+            "grid_id": grid_of.reindex(household_id[cells.row]).to_numpy(),
+            "metres": cells.to_m - cells.from_m,
+        }
+    )
+    longest = (
+        share.groupby(["alley_id", "grid_id"], as_index=False)["metres"].sum()
+        .sort_values(["alley_id", "metres", "grid_id"], ascending=[True, False, True])
+        .drop_duplicates("alley_id").set_index("alley_id")["grid_id"]
+    )  # fmt: skip
+    return alleys.assign(grid_id=alleys["alley_id"].map(longest))
+
+
+def _grid_at(points: GeoDataFrame, grids: GridPlan | None) -> pd.Series:
+    """The grid whose area each point stands in; the nearest one for a point on a border or outside."""
+    empty = pd.Series(pd.NA, index=points.index, dtype="Int64")
+    if grids is None or points.empty:
+        return empty
+    tree = shapely.STRtree(grids.grids.geometry.to_numpy())
+    point, grid = tree.query_nearest(points.geometry.to_numpy(), all_matches=True)
+    first = DataFrame({"point": point, "grid": grid}).groupby("point")["grid"].min()
+    grid_id = grids.grids["grid_id"].to_numpy()[first.to_numpy()]
+    return pd.Series(grid_id, index=points.index[first.index.to_numpy()], dtype="Int64").reindex(points.index)
+
+
+_DTYPES = {"text": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
+
+
+def _conform(rows: Any, layer: PlanLayer) -> Any:
+    """The layer with the contract's columns in their order and types, sorted by its key."""
+    table = {
+        each.name: rows[each.name].astype(_DTYPES[each.dtype])
+        if each.name in rows
+        else pd.Series(
+            pd.NA if each.dtype != "float" else np.nan, index=rows.index, dtype=_DTYPES[each.dtype]
+        )
+        for each in layer.columns
+    }
+    frame = DataFrame(table, index=rows.index)
+    if layer.geometry is not None:
+        frame = GeoDataFrame(frame, geometry=_multi(rows.geometry, layer.geometry), crs=rows.crs)
+    return frame.sort_values(list(layer.key), kind="stable", ignore_index=True)
+
+
+def _multi(shapes: gpd.GeoSeries, geometry: str) -> NDArray[Any]:
+    """Single parts lifted to multiparts where the layer holds multiparts, so that a layer has one type."""
+    values = shapes.to_numpy()
+    lift = {"MultiPolygon": shapely.multipolygons, "MultiLineString": shapely.multilinestrings}.get(geometry)
+    if lift is None:
+        return values
+    parts, owner = shapely.get_parts(values, return_index=True)
+    return lift(parts, indices=owner)
+
+
+def _site_as_planned(
+    site: Site, network: AlleyNetwork, lamps: LampPlan | None, boards: BoardPlan | None
+) -> Site:
+    """The site after repairs, with every candidate site used, as ``audit`` needs it."""
+    layers = {**site.layers, "alleys": network.alleys}
+    for name, part in (("lamp_sites", lamps), ("board_sites", boards)):
+        if part is not None:
+            columns = [each.name for each in LAYERS[name].columns]
+            layers[name] = part.sites[[*columns, "geometry"]]
+    return replace(site, layers={name: layers[name] for name in LAYERS if name in layers})
+
+
+# ── the summary ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _summary(
+    site: Site,
+    settings: Settings,
+    remarks: Sequence[Remark],
+    *,
+    grids: GridPlan | None,
+    lamps: LampPlan | None,
+    boards: BoardPlan | None,
+) -> dict[str, Any]:
+    """``summary.json`` as plain values, in the order of the contract."""
+    plain = settings.to_dict()
+    plain["work"].pop("threads")  # decides the time a plan takes, never the plan
+    told = {
+        kind: [each.to_json() for each in remarks if each.kind == kind] for kind in ("note", "doubt", "fault")
+    }
+    about = {
+        "crs": site.crs.to_string(),
+        "seed": settings.work.seed,
+        "versions": {name: version(name) for name in _VERSIONED} | _engine_versions(),
+        "inputs": [{"file": each.file, "sha256": each.sha256} for each in site.inputs],
+        "settings": plain,
+    }
+    sections = {
+        "grids": grids and _plain(grids.figures),
+        "lamps": lamps and _plain(lamps.figures),
+        "boards": boards and _plain(boards.figures),
+    }
+    planned = [name for name, section in sections.items() if section is not None]
+    plan_id = hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]
+    community = {"folder": site.community, **plain["community"]}
+    remarked = {"notes": told["note"], "doubts": told["doubt"], "faults": told["fault"]}
+    return {"community": community, "plan_id": plan_id, **about, **remarked, **sections}
+
+
+def _engine_versions() -> dict[str, str]:
+    return {
+        "geos": shapely.geos_version_string,
+        "gdal": ".".join(map(str, pyogrio.__gdal_version__)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, text, lists and dicts of plain Python; a figure that is not a number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+# ── the plan folder ──────────────────────────────────────────────────────────────────────────────────
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write plan.gpkg, site.gpkg, summary.json and bounds.npz into an empty folder, same plan same bytes."""
+    write_layers(dict(plan.layers), folder / "plan.gpkg", crs=plan.site.crs)
+    _embed_styles(folder / "plan.gpkg", plan.layers)
+    write_site_layers(plan.site, folder / "site.gpkg")
+    text = json.dumps(plan.summary, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    np.savez_compressed(folder / "bounds.npz", **dict(sorted(plan.bounds.items())))
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read a plan folder back.
+
+    Raises
+    ------
+    DataError
+        The folder is missing, is no plan or one of its files can't be read.
+    """
+    missing = [each for each in ("summary.json", "plan.gpkg", "site.gpkg") if not (folder / each).is_file()]
+    if missing:
+        raise DataError(
+            f"{folder} is not a plan folder: {', '.join(missing)} missing; give the folder that plan wrote"
+        )
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        path = folder / "plan.gpkg"
+        present = [str(name) for name, _ in pyogrio.list_layers(path)]
+        layers = {name: _read_layer(path, each) for name, each in PLAN_LAYERS.items() if name in present}
+        with np.load(folder / "bounds.npz", allow_pickle=False) as stored:
+            bounds = dict(stored)
+    except (OSError, ValueError, KeyError, pyogrio.errors.DataSourceError) as error:
+        raise DataError(f"{folder} can't be read as a plan: {error}; plan it again") from None
+    return Plan(layers, summary, read_site_layers(folder / "site.gpkg"), bounds)
+
+
+def _read_layer(path: Path, layer: PlanLayer) -> Any:
+    rows = pyogrio.read_dataframe(path, layer=layer.name, fid_as_index=False)
+    return _conform(rows, layer)
+
+
+def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:
+    """Put our QGIS styles into the ``layer_styles`` table, where QGIS looks for a layer's default style."""
+    styles = {
+        name: (files("spatial") / "assets" / "qgis" / f"{name}.qml").read_text(encoding="utf-8")
+        for name in layers
+        if PLAN_LAYERS[name].geometry is not None
+    }
+    rows = DataFrame(
+        [
+            {
+                "f_table_catalog": "", "f_table_schema": "", "f_table_name": name, "f_geometry_column": "geom",
+                "styleName": name, "styleQML": qml, "styleSLD": "", "useAsDefault": True, "description": "alleyplan",
+                "owner": "", "ui": "", "update_time": "2000-01-01T00:00:00.000Z",
+            }
+            for name, qml in styles.items()
+        ]
+    )  # fmt: skip
+    write_layers({"layer_styles": rows}, path, crs=None)
+
+
+# ── appearing in one step ────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def publishing(out: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``out`` in one step when the block ends well.
+
+    Everything is written to a sibling dot-folder, synced and exchanged. When the block fails, the
+    dot-folder is removed and ``out`` stays as it was; what a killed run leaves is removed by the next.
+
+    Raises
+    ------
+    DataError
+        ``out`` holds something that is no plan, can't be written, or another run is writing to it.
+    """
+    out = Path(os.path.abspath(out))
+    _refuse_foreign(out)
+    partial, old = (out.with_name(f".{out.name}.{end}") for end in ("partial", "old"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = _claim(partial)
+    except OSError as error:
+        raise DataError(f"{out.parent} can't be written: {error.strerror}; choose another --out") from None
+    try:
+        _recover(out, old)
+        yield partial
+        _sync(partial)
+        _exchange(partial, out, old)
+        _sync_folder(out.parent)
+    except OSError as error:
+        raise DataError(f"{out} could not be written: {error.strerror}; nothing was changed") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True) if out.exists() else None
+        os.close(lock)
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise DataError(f"--out {out} is not a folder; choose another")
+    if out.is_dir() and any(out.iterdir()) and not (out / "summary.json").is_file():
+        raise DataError(
+            f"--out {out} holds other files than a plan; choose an empty folder or an earlier plan"
+        )
+
+
+def _claim(partial: Path) -> int:
+    """Make the dot-folder, empty and locked by this process; returns the lock's file descriptor."""
+    while True:
+        partial.mkdir(exist_ok=True)
+        try:
+            lock = os.open(partial, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise DataError(
+                f"{partial.parent / partial.name[1:-8]} is busy: another run is writing it"
+            ) from None
+        if partial.exists() and os.path.samestat(os.fstat(lock), partial.stat()):
+            break
+        os.close(lock)  # the other run finished in between and its folder is gone or published
+    for each in partial.iterdir():
+        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
+    return lock
+
+
+def _recover(out: Path, old: Path) -> None:
+    """Where a run was killed between two renames, the old plan goes back to its place."""
+    if old.exists() and not out.exists():
+        old.rename(out)
+
+
+def _exchange(new: Path, out: Path, old: Path) -> None:
+    """``new`` becomes ``out``: one atomic exchange where the system has it, else two renames."""
+    if not out.exists():
+        new.rename(out)
+    elif not _renameat2_exchange(new, out):
+        out.rename(old)
+        new.rename(out)
+
+
+def _renameat2_exchange(one: Path, other: Path) -> bool:
+    """Exchange two paths atomically (Linux renameat2, RENAME_EXCHANGE = 2); False where there is no such call."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    at_cwd = -100
+    return renameat2 is not None and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), 2) == 0
+
+
+def _sync(folder: Path) -> None:
+    for each in sorted(folder.rglob("*")):
+        if each.is_file():
+            with each.open("rb") as stream:
+                os.fsync(stream.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""Shared by the tests: the bundled township, one plan of it, and the real places beside the project."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHANNAN = ROOT / "data" / "raw" / "shannan"
+PLACES = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def place() -> Callable[[str], Path]:
+    """A real place by its folder's name; the test is skipped where the places are not beside the project."""
+
+    def find(name: str) -> Path:
+        folder = PLACES / name
+        if not folder.exists():
+            pytest.skip(
+                f"{name} is not here: the real places lie beside a developer's checkout in shared/data"
+            )
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def alleyplan() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real command in a process of its own."""
+
+    def run(*words: object, cwd: Path = ROOT, **more: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "spatial", *map(str, words)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **more)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shannan_plan(tmp_path_factory: pytest.TempPathFactory, alleyplan: Callable[..., object]) -> Path:
+    """A written plan of the bundled township; read it, copy it, never change it."""
+    out = tmp_path_factory.mktemp("plans") / "shannan"
+    done = alleyplan("plan", SHANNAN, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
