@@ -1,0 +1,285 @@
+"""Programmes with 0-1 choices, put to HiGHS: the only module that knows a solver.
+
+The way is the same for every problem and stays short at every size:
+
+1. Solve the relaxation and read its row prices.
+2. Evaluate the Lagrangian bound of these prices by own code [1]_. Any prices give a valid bound, so
+   nothing depends on the status or the tolerances the solver reports.
+3. Fix every choice whose reduced cost exceeds a margin and give HiGHS the core that is left. No
+   solution that breaks a fixing costs less than bound + margin, so the core's own bound, capped at
+   that sum, bounds the whole: a full proof where it closes, an honest gap where it does not.
+4. Repeat with a larger core until it closes or the work allowed is used up.
+
+Work is counted in cores and search nodes. A stop by the clock exists for safety alone, and a result
+that met it says so.
+
+References
+----------
+.. [1] A. M. Geoffrion, "Lagrangean relaxation for integer programming", Mathematical Programming
+   Study 2, 1974, pp. 82-114.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from spatial.errors import InfeasibleError, SolverError
+from spatial.settings import Effort
+
+__all__ = ["Answer", "Program", "lagrangian_bound", "solve_program", "solver_name"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+# Free choices per core, and search nodes per core.
+CORES: dict[Effort, tuple[int, ...]] = {
+    "quick": (600,),
+    "normal": (600, 2400),
+    "thorough": (600, 2400, 9600),
+}
+NODES: dict[Effort, int] = {"quick": 200, "normal": 2000, "thorough": 20000}
+SAFETY_S = 1800.0
+INTERIOR_POINT_FROM = 20_000  # rows; below, the simplex method is faster and its answer a vertex
+
+
+@dataclass(frozen=True)
+class Program:
+    """Minimise ``cost @ x`` subject to ``row_lower <= matrix @ x <= row_upper``, every x in [0, 1].
+
+    ``integer`` marks the choices; the other variables are 0 or 1 by themselves once these are made.
+    """
+
+    cost: FloatArray  # (n,)
+    matrix: sparse.csr_array  # (m, n)
+    row_lower: FloatArray  # (m,)
+    row_upper: FloatArray  # (m,)
+    integer: BoolArray  # (n,)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found: ``bound`` is proven, ``proved`` means nothing is better than ``x``."""
+
+    x: FloatArray
+    value: float
+    bound: float
+    duals: FloatArray  # per row of the programme, of the Lagrangian bound
+    proved: bool
+    by_solver: bool  # the bound rests on the solver's search, not on the duals alone
+    stopped: bool  # by the clock: not reproducible
+
+
+@dataclass(frozen=True)
+class _Run:
+    status: highspy.HighsModelStatus
+    x: FloatArray | None
+    value: float
+    bound: float
+    duals: FloatArray
+
+
+def solver_name() -> str:
+    """Name and version of the solver, as printed beside a bound."""
+    return f"HiGHS {highspy.Highs().version()}"
+
+
+def solve_program(
+    program: Program, *, effort: Effort = "normal", seed: int = 1, start: FloatArray | None = None
+) -> Answer:
+    """The best choice found and a proven bound.
+
+    Parameters
+    ----------
+    program : Program
+    effort : {"quick", "normal", "thorough"}
+        Sizes of the cores and search nodes per core.
+    seed : int
+        Of the solver's own choices among equals.
+    start : (n,) array, optional
+        A feasible solution; the answer is never worse.
+
+    Raises
+    ------
+    InfeasibleError
+        No choice satisfies the rows.
+    SolverError
+        The solver ended without an answer, or the work limit came before any was found.
+    """
+    relaxed = _run(program, seed=seed)
+    if relaxed.status == highspy.HighsModelStatus.kInfeasible:
+        raise InfeasibleError("no choice satisfies every requirement")
+    duals = _signed(program, relaxed.duals)
+    bound, reduced = lagrangian_bound(program, duals)
+    answer = Answer(
+        x=np.empty(0) if start is None else start,
+        value=np.inf if start is None else float(program.cost @ start),
+        bound=bound,
+        duals=duals,
+        proved=False,
+        by_solver=False,
+        stopped=relaxed.status == highspy.HighsModelStatus.kTimeLimit,
+    )
+    for n_core in CORES[effort]:
+        answer = _improve(program, answer, bound, reduced, n_core, effort=effort, seed=seed)
+        if answer.proved:
+            break
+    if not len(answer.x):
+        raise SolverError("no solution was found within the work limit; raise work.effort")
+    return answer
+
+
+def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatArray]:
+    """Least possible cost at these row prices, and the reduced cost of each variable.
+
+    With y >= 0 on lower limits and y <= 0 on upper ones,
+    ``sum(y * limit) + sum(min(0, cost - y @ matrix))`` bounds every feasible cost from below.
+    """
+    limit = np.where(duals > 0, program.row_lower, program.row_upper)
+    priced = duals != 0
+    reduced = program.cost - program.matrix.T @ duals
+    return float(duals[priced] @ limit[priced] + np.minimum(reduced, 0).sum()), reduced
+
+
+def _improve(
+    program: Program,
+    answer: Answer,
+    floor: float,
+    reduced: FloatArray,
+    n_core: int,
+    *,
+    effort: Effort,
+    seed: int,
+) -> Answer:
+    """Solve the core of at most about ``n_core`` choices and take over what is better."""
+    margin = _margin(reduced[program.integer], answer.value - floor, n_core)
+    fixed = program.integer & (np.abs(reduced) > margin)
+    at = (reduced < 0).astype(float)
+    if len(answer.x):
+        fixed &= np.abs(answer.x - at) < 0.5
+    run = _run(
+        program,
+        lower=np.where(fixed, at, 0.0),
+        upper=np.where(fixed, at, 1.0),
+        choices=True,
+        max_nodes=NODES[effort],
+        seed=seed,
+        start=answer.x if len(answer.x) else None,
+    )
+    if run.status == highspy.HighsModelStatus.kInfeasible and not fixed.any():
+        raise InfeasibleError("no choice satisfies every requirement")
+    x, value = answer.x, answer.value
+    if run.x is not None and run.value < value:
+        x, value = run.x, run.value
+    bound = max(answer.bound, min(run.bound, floor + margin))
+    finished = run.status in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
+    return replace(
+        answer,
+        x=x,
+        value=value,
+        bound=min(bound, value),
+        proved=finished and value <= floor + margin,
+        by_solver=bound > floor,
+        stopped=answer.stopped or run.status == highspy.HighsModelStatus.kTimeLimit,
+    )
+
+
+def _margin(reduced: FloatArray, gap: float, n_core: int) -> float:
+    """How far a reduced cost may be from 0 before its choice is fixed."""
+    size = np.sort(np.abs(reduced))
+    if len(size) <= n_core:
+        return np.inf
+    if np.searchsorted(size, gap, side="right") <= n_core:
+        return gap
+    return float(size[n_core])
+
+
+def _signed(program: Program, duals: FloatArray) -> FloatArray:
+    """The prices without those of a wrong sign, which would price a limit that is not there."""
+    duals = np.where(np.isneginf(program.row_lower), np.minimum(duals, 0), duals)
+    return np.where(np.isposinf(program.row_upper), np.maximum(duals, 0), duals)
+
+
+def _run(
+    program: Program,
+    *,
+    lower: FloatArray | None = None,
+    upper: FloatArray | None = None,
+    choices: bool = False,
+    max_nodes: int = 0,
+    seed: int,
+    start: FloatArray | None = None,
+) -> _Run:
+    """One run of HiGHS: the relaxation, or with ``choices`` the 0-1 programme."""
+    n = len(program.cost)
+    highs = highspy.Highs()
+    options: dict[str, bool | int | float | str] = {
+        "output_flag": False,
+        "threads": 1,  # always: a change between models leaves "Not Set" and an empty solution
+        "parallel": "off",
+        "random_seed": seed % 2**31,
+        "time_limit": SAFETY_S,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": 0.0,
+        "mip_max_nodes": max_nodes,
+    }
+    if not choices and program.matrix.shape[0] >= INTERIOR_POINT_FROM:
+        options |= {"solver": "ipx", "run_crossover": "off"}
+    for name, value in options.items():
+        highs.setOptionValue(name, value)
+    lower = np.zeros(n) if lower is None else lower
+    upper = np.ones(n) if upper is None else upper
+    highs.passModel(_model(program, lower, upper, choices=choices))
+    if start is not None:
+        highs.setSolution(n, np.arange(n, dtype=np.int32), np.ascontiguousarray(start))
+    highs.run()
+    return _read(highs, program, choices=choices)
+
+
+def _model(program: Program, lower: FloatArray, upper: FloatArray, *, choices: bool) -> highspy.HighsLp:
+    matrix = program.matrix
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = matrix.shape
+    model.col_cost_ = program.cost
+    model.col_lower_, model.col_upper_ = lower, upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.num_row_, model.a_matrix_.num_col_ = matrix.shape
+    model.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+    model.a_matrix_.index_ = matrix.indices.astype(np.int32)
+    model.a_matrix_.value_ = matrix.data.astype(np.float64)
+    if choices:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[each] for each in program.integer.astype(int).tolist()]
+    return model
+
+
+def _read(highs: highspy.Highs, program: Program, *, choices: bool) -> _Run:
+    """The outcome, its choices rounded to whole numbers; raises on a status that is no outcome."""
+    status = highs.getModelStatus()
+    known = highspy.HighsModelStatus
+    ended = [known.kOptimal, known.kInfeasible, known.kSolutionLimit, known.kTimeLimit]
+    if not choices:
+        ended += [known.kUnknown]  # prices short of the tolerance still give a valid bound
+    if status == known.kModelEmpty:
+        return _Run(known.kOptimal, np.zeros(len(program.cost)), 0.0, 0.0, np.zeros(len(program.row_lower)))
+    if status not in ended:
+        raise SolverError(f"{solver_name()} ended with status {highs.modelStatusToString(status)!r}")
+    info = highs.getInfo()
+    solution = highs.getSolution()
+    found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    x = np.array(solution.col_value) if found else None
+    if choices and x is not None:
+        x = np.where(program.integer, np.rint(x), x)
+    infeasible = status == known.kInfeasible
+    return _Run(
+        status=status,
+        x=x,
+        value=float(program.cost @ x) if x is not None else np.inf,
+        bound=np.inf if infeasible else (info.mip_dual_bound if choices else -np.inf),
+        duals=np.array(solution.row_dual) if len(solution.row_dual) else np.zeros(len(program.row_lower)),
+    )

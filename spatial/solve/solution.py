@@ -1,0 +1,58 @@
+"""What every solver function hands back: a choice, its value, a proven bound, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial.solve.program import Answer, solver_name
+
+__all__ = ["Solution", "gap_between", "solution_of"]
+
+Sense = Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A choice with its value, recounted from the choice, and a bound no choice can beat."""
+
+    chosen: NDArray[np.bool_]
+    value: float
+    bound: float
+    gap: float  # 0..1; 0 is a proven optimum
+    bound_by: str  # "HiGHS 1.15.1", or "LP duals" where the bound can be evaluated anew from ``duals``
+    stopped: bool  # a stop by the clock came first: not reproducible
+    duals: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+def solution_of(
+    answer: Answer,
+    chosen: NDArray[np.bool_],
+    *,
+    value: float,
+    sense: Sense = "min",
+    duals: NDArray[np.float64] | None = None,
+) -> Solution:
+    """The answer of a programme as a solution; ``value`` is counted from the choice itself."""
+    sign = 1.0 if sense == "min" else -1.0
+    bound = value if answer.proved else sign * min(answer.bound, sign * value)
+    return Solution(
+        chosen=chosen,
+        value=value,
+        bound=bound,
+        gap=gap_between(value, bound, sense=sense),
+        bound_by=solver_name() if answer.by_solver or answer.proved else "LP duals",
+        stopped=answer.stopped,
+        duals=answer.duals if duals is None else duals,
+    )
+
+
+def gap_between(value: float, bound: float, *, sense: Sense) -> float:
+    """(value − bound) / bound when minimising, (bound − value) / bound when maximising; 0 where equal."""
+    distance = value - bound if sense == "min" else bound - value
+    if distance <= 0:
+        return 0.0
+    return distance / bound if bound > 0 else 1.0
