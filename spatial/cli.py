@@ -19,7 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from spatial.errors import AlleyplanError, DataError, Remark
+from spatial.errors import AlleyplanError, DataError, Remark, fault
 
 __all__ = ["main"]
 
@@ -262,8 +262,9 @@ def _tell(remarks: Sequence[Remark]) -> None:
 
 
 def _tell_faults(faults: Sequence[dict[str, Any]]) -> None:
-    fields = ("code", "message", "layer", "column", "ids", "remedy")
-    _tell([Remark("fault", **{name: each[name] for name in fields}) for each in faults])
+    for each in faults:
+        where = {name: each[name] for name in ("layer", "column", "ids", "remedy")}
+        _tell([fault(each["code"], each["message"], **where)])
 
 
 def _tell_plan(summary: dict[str, Any]) -> None:

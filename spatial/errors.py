@@ -69,7 +69,7 @@ class Remark:
     message: str  # one sentence, with the figures in it
     layer: str = ""
     column: str = ""
-    ids: Sequence[str] = ()  # every row concerned, sorted
+    ids: tuple[str, ...] = ()  # every row concerned, sorted
     remedy: str = ""
 
     def __str__(self) -> str:

@@ -394,14 +394,11 @@ def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:
         if PLAN_LAYERS[name].geometry is not None
     }
     rows = DataFrame(
-        [
-            {
-                "f_table_catalog": "", "f_table_schema": "", "f_table_name": name, "f_geometry_column": "geom",
-                "styleName": name, "styleQML": qml, "styleSLD": "", "useAsDefault": True, "description": "alleyplan",
-                "owner": "", "ui": "", "update_time": "2000-01-01T00:00:00.000Z",
-            }
-            for name, qml in styles.items()
-        ]
+        {"f_table_name": list(styles), "styleName": list(styles), "styleQML": list(styles.values())}
+    )
+    rows = rows.assign(
+        f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleSLD="", useAsDefault=True,
+        description="alleyplan", owner="", ui="", update_time="2000-01-01T00:00:00.000Z",
     )  # fmt: skip
     write_layers({"layer_styles": rows}, path, crs=None)
 
@@ -491,7 +488,7 @@ def _exchange(new: Path, out: Path, old: Path) -> None:
 
 
 def _renameat2_exchange(one: Path, other: Path) -> bool:
-    """Exchange two paths atomically (Linux renameat2, RENAME_EXCHANGE = 2); False where there is no such call."""
+    """Exchange two paths atomically (renameat2, RENAME_EXCHANGE = 2); False where there is no such call."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     at_cwd = -100
     return renameat2 is not None and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), 2) == 0

@@ -432,24 +432,24 @@ _PLAN_LAYERS = (
         "grids",
         "MultiPolygon",
         "grid_id",
-        "grid_id:int code:text name:text branch_id:int worker_id:int households:int:households residents:int:people "
-        "elderly:int:people! party_members:int:people! groups:text main_group:text walk_mean_m:float:m "
+        "grid_id:int code:text name:text branch_id:int worker_id:int households:int:households "
+        "residents:int:people elderly:int:people! party_members:int:people! groups:text main_group:text walk_mean_m:float:m "
         "walk_max_m:float:m meeting_household_id:text! leader_role:text fault:text",
     ),
     _plan_layer(
         "households",
         "Point",
         "household_id part",
-        "household_id:text! part:int households:int:households group:text residents:int:people elderly:int:people! "
-        "grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m share_way_lit:float",
+        "household_id:text! part:int households:int:households group:text residents:int:people "
+        "elderly:int:people! grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m share_way_lit:float",
     ),
     _plan_layer(
         "lamps",
         "Point",
         "lamp_code",
-        "site_id:text lamp_code:text status:text rank:int gain_m:float:m alley_id:text grid_id:int mount:text "
-        "height_m:float:m aim_deg:float:deg tilt_deg:float:deg luminaire:text flux_lm:float:lm power_w:float:W "
-        "cost_cny:float:CNY quarter:text x:float:m y:float:m",
+        "site_id:text lamp_code:text status:text rank:int gain_m:float:m alley_id:text grid_id:int "
+        "mount:text height_m:float:m aim_deg:float:deg tilt_deg:float:deg luminaire:text flux_lm:float:lm "
+        "power_w:float:W cost_cny:float:CNY quarter:text x:float:m y:float:m",
     ),
     _plan_layer("lamp_ranking", None, "rank", "rank:int site_id:text gain_m:float:m lit_m:float:m"),
     _plan_layer("lamp_curve", None, "n_lamps", "n_lamps:int:lamps lit_m:float:m bound_m:float:m"),
