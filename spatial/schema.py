@@ -433,7 +433,8 @@ _PLAN_LAYERS = (
         "MultiPolygon",
         "grid_id",
         "grid_id:int code:text name:text branch_id:int worker_id:int households:int:households "
-        "residents:int:people elderly:int:people! party_members:int:people! groups:text main_group:text walk_mean_m:float:m "
+        "residents:int:people elderly:int:people! party_members:int:people! groups:text main_group:text "
+        "walk_mean_m:float:m "
         "walk_max_m:float:m meeting_household_id:text! leader_role:text fault:text",
     ),
     _plan_layer(
@@ -441,7 +442,8 @@ _PLAN_LAYERS = (
         "Point",
         "household_id part",
         "household_id:text! part:int households:int:households group:text residents:int:people "
-        "elderly:int:people! grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m share_way_lit:float",
+        "elderly:int:people! grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m "
+        "share_way_lit:float",
     ),
     _plan_layer(
         "lamps",
