@@ -1,0 +1,244 @@
+"""What a partition into grids is asked for and what it answers, as plain arrays.
+
+A *row* is one unit to be assigned: a household row, or one part of a split building. Rows touch
+along the alleys, and a grid must be in one piece on that graph. Everything about geometry, layers
+and ids happens elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = [
+    "Ints",
+    "Floats",
+    "GridFault",
+    "GridProblem",
+    "Partition",
+    "Score",
+    "State",
+    "Sub",
+    "cut_out",
+    "pieces",
+    "score",
+]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+State = Literal["feasible", "infeasible", "undecided"]
+
+
+@dataclass(frozen=True)
+class GridProblem:
+    """One row per unit to be assigned; n rows.
+
+    Parameters
+    ----------
+    weight : int64 (n,)
+        Households of the row, 1 or more.
+    indptr, indices : int64
+        Rows that touch: symmetric, sorted, without the row itself (CSR).
+    near_indptr, near_indices : int64
+    near_m : float64
+        Walks from row to row (CSR, symmetric, the row itself at 0), cut off at one radius for all
+        rows: a pair of one connected part that is absent is farther apart than every pair present.
+    group : int64 (n,)
+        Village group, −1 where there is none.
+    locked : int64 (n,)
+        −1 free. Rows of one label end in one grid, rows of different labels never share one.
+    """
+
+    weight: Ints
+    indptr: Ints
+    indices: Ints
+    near_indptr: Ints
+    near_indices: Ints
+    near_m: Floats
+    group: Ints
+    locked: Ints
+
+
+@dataclass(frozen=True)
+class GridFault:
+    """One grid (or the rows of one lock) that breaks a limit, and the smallest relaxation.
+
+    ``relaxation`` maps a setting of ``grids`` to the value nearest to today's at which the whole
+    connected part can be planned (``min_households`` or ``max_households``; empty where no single
+    limit helps). ``needs_join`` says that the part is too small to hold one grid, so that joining it
+    to its neighbour across the gap is the other way out.
+    """
+
+    part: int
+    grid: int
+    rows: Ints
+    households: int
+    state: State
+    limit: Literal["min_households", "max_households", "locked_grid"]
+    reason: str
+    relaxation: Mapping[str, int]
+    needs_join: bool
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Every row in one grid, with the proof of how good that is.
+
+    ``walk_m`` is the sum of weight × walk to the medoid of the row's grid; ``group_cost_m`` the sum
+    over rows outside the main group of their grid of weight × ``settings.group_cost_m`` (rows without
+    a group cost nothing). Their sum is the objective; ``bound_m`` is proven to lie at or below the
+    objective of every partition with the same number of grids in each component and the same kept
+    groups. ``multipliers`` is what :func:`spatial.grids.bound.lower_bound` takes to prove it anew.
+    """
+
+    grid: Ints  # (n,) 0..K−1
+    medoid: Ints  # (K,) row
+    part: Ints  # (n,) connected part of the row, numbered by its lowest row
+    state: tuple[State, ...]  # per connected part
+    part_grids: Ints  # grids per connected part
+    walk_m: float
+    group_cost_m: float
+    bound_m: float
+    bound_by: str
+    multipliers: Mapping[str, NDArray]
+    n_plain: int  # number of grids when no group is kept whole
+    objective_plain_m: float  # best objective found at that number, none kept
+    kept_groups: tuple[int, ...]  # village groups that are one grid by themselves
+    split_groups: tuple[tuple[int, str], ...]  # fit to be one grid, yet not kept: group and reason
+    faults: tuple[GridFault, ...]
+    inexact: Ints  # grids with a walk beyond the radius of near_m: recount them from complete walks
+
+    @property
+    def objective_m(self) -> float:
+        """Walk and group cost together. [household-metres]"""
+        return self.walk_m + self.group_cost_m
+
+
+@dataclass(frozen=True)
+class Sub:
+    """A component cut out of a problem: its rows renumbered 0..m−1, ``rows`` leads back."""
+
+    rows: Ints
+    weight: Ints
+    indptr: Ints
+    indices: Ints
+    near_indptr: Ints
+    near_indices: Ints
+    near_m: Floats
+    group: Ints
+    locked: Ints
+
+    @property
+    def households(self) -> int:
+        return int(self.weight.sum())
+
+
+def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
+    """The sub-problem of ``rows`` (sorted); ``rows`` of the result count within ``problem``."""
+    indptr, indices, _ = _cut_csr(problem.indptr, problem.indices, None, rows)
+    near_indptr, near_indices, near_m = _cut_csr(
+        problem.near_indptr, problem.near_indices, problem.near_m, rows
+    )
+    group = problem.group[rows]
+    names = np.unique(group[group >= 0])
+    return Sub(
+        rows,
+        problem.weight[rows],
+        indptr,
+        indices,
+        near_indptr,
+        near_indices,
+        near_m,
+        np.where(group >= 0, np.searchsorted(names, group), -1),
+        problem.locked[rows],
+    )
+
+
+def _cut_csr(
+    indptr: Ints, indices: Ints, values: Floats | None, rows: Ints
+) -> tuple[Ints, Ints, Floats]:
+    """Rows and columns ``rows`` of a CSR structure, renumbered."""
+    local = np.full(len(indptr) - 1, -1, np.int64)
+    local[rows] = np.arange(len(rows))
+    counts = indptr[rows + 1] - indptr[rows]
+    at = np.repeat(indptr[rows] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(
+        counts.sum()
+    )
+    keep = local[indices[at]] >= 0
+    owner = np.repeat(np.arange(len(rows)), counts)[keep]
+    new_indptr = np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=len(rows))))).astype(np.int64)
+    at = at[keep]
+    return new_indptr, local[indices[at]], (values[at] if values is not None else np.empty(0))
+
+
+def pieces(indptr: Ints, indices: Ints, label: Ints) -> Ints:
+    """Connected pieces of rows with equal ``label``, numbered by their lowest row; −1 for label −1."""
+    n = len(label)
+    owner = np.repeat(np.arange(n), np.diff(indptr))
+    same = (label[owner] == label[indices]) & (label[owner] >= 0)
+    graph = csr_array((np.ones(int(same.sum()), np.int8), (owner[same], indices[same])), shape=(n, n))
+    raw = connected_components(graph, directed=False)[1]
+    out = np.full(n, -1, np.int64)
+    labelled = label >= 0
+    if labelled.any():
+        _, first, inverse = np.unique(raw[labelled], return_index=True, return_inverse=True)
+        out[labelled] = np.argsort(np.argsort(first))[inverse]
+    return out
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a grid label per row is worth; arrays are per grid."""
+
+    medoid: Ints
+    walk_m: Floats  # absent pairs at ``beyond_m``
+    outside: Ints  # households outside the main group
+    households: Ints
+    inexact: Ints  # grids where a walk to the medoid is absent
+
+    def objective_m(self, group_cost_m: float) -> float:
+        return float(self.walk_m.sum() + group_cost_m * self.outside.sum())
+
+
+def score(problem: GridProblem | Sub, grid: Ints) -> Score:
+    """Medoid, walks and households outside the main group of every grid; all of them non-empty.
+
+    A pair that is absent from the walks counts twice the radius. Ties go to the lowest row.
+    """
+    n, K = len(grid), int(grid.max()) + 1
+    owner = np.repeat(np.arange(n), np.diff(problem.near_indptr))
+    inside = grid[owner] == grid[problem.near_indices]
+    centre, row = owner[inside], problem.near_indices[inside]
+    households = np.bincount(grid, problem.weight, K).astype(np.int64)
+    reached = np.bincount(centre, problem.weight[row], n)
+    walk = np.bincount(centre, problem.weight[row] * problem.near_m[inside], n)
+    beyond_m = 2.0 * float(problem.near_m.max(initial=0.0))
+    total = walk + (households[grid] - reached) * beyond_m
+    by_total = np.lexsort((np.arange(n), total, grid))
+    medoid = by_total[np.searchsorted(grid[by_total], np.arange(K))]
+    return Score(
+        medoid,
+        total[medoid],
+        _outside_main(problem, grid, K),
+        households,
+        np.flatnonzero(reached[medoid] < households),
+    )
+
+
+def _outside_main(problem: GridProblem | Sub, grid: Ints, K: int) -> Ints:
+    grouped = problem.group >= 0
+    n_groups = int(problem.group.max(initial=-1)) + 1
+    if not grouped.any():
+        return np.zeros(K, np.int64)
+    key, inverse = np.unique(grid[grouped] * n_groups + problem.group[grouped], return_inverse=True)
+    households = np.bincount(inverse, problem.weight[grouped]).astype(np.int64)
+    most, every = np.zeros(K, np.int64), np.zeros(K, np.int64)
+    np.maximum.at(most, key // n_groups, households)
+    np.add.at(every, key // n_groups, households)
+    return every - most

@@ -1,0 +1,389 @@
+"""A feasible start: random spanning trees, cut into grids by an exact programme on the tree.
+
+The programme is a min-plus convolution over the size of the piece that is still open at each row
+(G. N. Frederickson's tree partition by dynamic programming, with soft limits). A piece within
+[low, high] costs (size − aim)² + price, one outside costs far more than any number of good pieces
+can save; the price per piece is bisected until the number of pieces is the one asked for. Pieces
+that stay outside the limits are cut anew on fresh trees in a growing region of neighbouring grids.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from scipy.sparse import coo_array
+
+from spatial.grids.problem import Ints, Sub
+
+__all__ = ["HOUSEHOLD_FAULT", "MISS_FAULT", "fault_size", "random_tree", "start"]
+
+# Households in faulty grids come first, then how far these miss the limits, then the objective: each
+# weighs more than anything after it can add up to.
+HOUSEHOLD_FAULT = 1e9
+MISS_FAULT = 1e6
+
+_BISECTIONS = 14
+_WIDEST_REGION = 11
+
+
+@njit(cache=True, nogil=True)
+def random_tree(indptr, indices, locked, rows, n_rows, mark, draw):  # type: ignore[no-untyped-def]
+    """Spanning tree, by random growth, of the first ``n_rows`` of ``rows``, which hang together.
+
+    Rows of one lock hang together in the tree wherever they touch. ``mark`` is all 0 before and after.
+    ``draw`` seeds the growth where it is 0 or more. Returns the rows in preorder, the preorder place of
+    each one's parent (−1 at the root) and the place after the end of its subtree.
+    """
+    if draw >= 0:
+        np.random.seed(draw)
+    n_edges = 0
+    for at in range(n_rows):
+        mark[rows[at]] = 1
+        n_edges += indptr[rows[at] + 1] - indptr[rows[at]]
+    grown = np.empty(n_rows, np.int64)
+    above = np.empty(n_rows, np.int64)  # place of the parent in `grown`
+    edge_from = np.empty(n_edges, np.int64)
+    edge_to = np.empty(n_edges, np.int64)
+    free = 0
+    n_grown = 1
+    grown[0] = rows[np.random.randint(n_rows)]
+    above[0] = -1
+    mark[grown[0]] = 0
+    opened = 0
+    while True:
+        while opened < n_grown:  # take in the lock of each new row before anything else
+            row = grown[opened]
+            for at in range(indptr[row], indptr[row + 1]):
+                other = indices[at]
+                if mark[other] == 0:
+                    continue
+                if locked[row] >= 0 and locked[other] == locked[row]:
+                    mark[other] = 0
+                    grown[n_grown] = other
+                    above[n_grown] = opened
+                    n_grown += 1
+                else:
+                    edge_from[free] = opened
+                    edge_to[free] = other
+                    free += 1
+            opened += 1
+        if n_grown == n_rows:
+            break
+        pick = np.random.randint(free)
+        up = edge_from[pick]
+        row = edge_to[pick]
+        free -= 1
+        edge_from[pick] = edge_from[free]
+        edge_to[pick] = edge_to[free]
+        if mark[row] == 1:
+            mark[row] = 0
+            grown[n_grown] = row
+            above[n_grown] = up
+            n_grown += 1
+    size = np.ones(n_rows, np.int64)
+    for at in range(n_rows - 1, 0, -1):
+        size[above[at]] += size[at]
+    place = np.zeros(n_rows, np.int64)
+    next_free = np.ones(n_rows, np.int64)  # offset of the next child's subtree within its parent's
+    order = np.empty(n_rows, np.int64)
+    parent_place = np.empty(n_rows, np.int64)
+    end = np.empty(n_rows, np.int64)
+    for at in range(n_rows):
+        if at > 0:
+            up = above[at]
+            place[at] = place[up] + next_free[up]
+            next_free[up] += size[at]
+            parent_place[place[at]] = place[up]
+        else:
+            parent_place[0] = -1
+        order[place[at]] = grown[at]
+        end[place[at]] = place[at] + size[at]
+    return order, parent_place, end
+
+
+@njit(cache=True, nogil=True)
+def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # type: ignore[no-untyped-def]
+    """Cheapest pieces of a tree given in preorder. Returns the piece of each place and their number.
+
+    State of an open piece: its size up to ``cap``, and whether it holds a lock (two never share one).
+    """
+    n = len(order)
+    n_flags = 1
+    for place in range(n):
+        if locked[order[place]] >= 0:
+            n_flags = 2
+    closing = np.empty(cap + 1)
+    for size in range(cap + 1):
+        closing[size] = price + (size - aim) * (size - aim)
+        miss = max(low - size, size - high)
+        if miss > 0:
+            closing[size] += HOUSEHOLD_FAULT * size + MISS_FAULT * miss
+    best = np.full((n, n_flags, cap + 1), np.inf)
+    choice = np.full((n, n_flags, cap + 1), np.int32(-1), np.int32)
+    widest = np.empty(n, np.int64)
+    for place in range(n):
+        size = min(weight[order[place]], cap)
+        best[place, 1 if locked[order[place]] >= 0 else 0, size] = 0.0
+        widest[place] = size
+    closed = np.empty(n)
+    closed_flag = np.zeros(n, np.int64)
+    closed_size = np.zeros(n, np.int64)
+    merged = np.empty((n_flags, cap + 1))
+    for place in range(n - 1, -1, -1):
+        closed[place] = np.inf
+        for flag in range(n_flags):
+            for size in range(widest[place] + 1):
+                value = best[place, flag, size] + closing[size]
+                if value < closed[place]:
+                    closed[place] = value
+                    closed_flag[place] = flag
+                    closed_size[place] = size
+        if place == 0:
+            break
+        up = parent[place]
+        one_lock = locked[order[place]] >= 0 and locked[order[place]] == locked[order[up]]
+        reach = min(cap, widest[up] + widest[place])
+        for flag in range(n_flags):
+            for size in range(reach + 1):
+                merged[flag, size] = np.inf
+        for flag in range(n_flags):
+            for size in range(widest[up] + 1):
+                before = best[up, flag, size]
+                if before == np.inf:
+                    continue
+                if not one_lock and before + closed[place] < merged[flag, size]:
+                    merged[flag, size] = before + closed[place]
+                    choice[place, flag, size] = -1
+                for child_flag in range(n_flags):
+                    if flag == 1 and child_flag == 1 and not one_lock:
+                        continue
+                    out_flag = max(flag, child_flag)
+                    code = (2 * flag + child_flag) * (cap + 1)
+                    for child_size in range(min(widest[place], cap - size) + 1):
+                        value = before + best[place, child_flag, child_size]
+                        if value < merged[out_flag, size + child_size]:
+                            merged[out_flag, size + child_size] = value
+                            choice[place, out_flag, size + child_size] = code + child_size
+        for flag in range(n_flags):
+            for size in range(reach + 1):
+                best[up, flag, size] = merged[flag, size]
+        widest[up] = reach
+    piece = np.zeros(n, np.int64)
+    n_pieces = 1
+    for place in range(1, n):
+        up = parent[place]
+        code = choice[place, closed_flag[up], closed_size[up]]
+        if code < 0:
+            piece[place] = n_pieces
+            n_pieces += 1
+            continue
+        piece[place] = piece[up]
+        flags = code // (cap + 1)
+        closed_size[place] = code % (cap + 1)
+        closed_flag[place] = flags % 2
+        closed_size[up] -= closed_size[place]
+        closed_flag[up] = flags // 2
+    return piece, n_pieces
+
+
+@njit(cache=True, nogil=True)
+def _cut_to_count(order, parent, weight, locked, low, high, K, bisections, cap):  # type: ignore[no-untyped-def]
+    """Bisect the price per piece until ``_cut_tree`` cuts ``K`` pieces; the nearest count if it can't.
+
+    ``K`` below 1 leaves the number free.
+    """
+    households = 0
+    for place in range(len(order)):
+        households += weight[order[place]]
+    if K < 1:
+        return _cut_tree(order, parent, weight, locked, low, high, (low + high) / 2, 0.0, cap)
+    aim = households / K
+    piece, count = _cut_tree(order, parent, weight, locked, low, high, aim, 0.0, cap)
+    cheap, dear = -4.0 * cap * cap, 4.0 * cap * cap
+    for _ in range(bisections):
+        if count == K:
+            break
+        price = 0.5 * (cheap + dear)
+        other, other_count = _cut_tree(order, parent, weight, locked, low, high, aim, price, cap)
+        if other_count > K:
+            cheap = price
+        else:
+            dear = price
+        if abs(other_count - K) < abs(count - K):
+            piece, count = other, other_count
+    return piece, count
+
+
+def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> Ints:
+    """Cut a connected component into ``K`` grids in one piece each, within the limits if it can.
+
+    Parameters
+    ----------
+    K : int
+        Number of grids; 0 leaves it free and makes the households in faulty grids fewest.
+    tries : int
+        Whole trees, and fresh trees per region, that may be cut before the best so far is returned.
+
+    Returns
+    -------
+    int64 (m,)
+        Grid of each row, each in one piece; check :func:`fault_size` for what is still out of limits.
+    """
+    best: Ints | None = None
+    for attempt in range(tries):
+        grid = _whole_cut(sub, low, high, K, seed * 1009 + attempt)
+        grid = _mend(sub, grid, low, high, seed * 1013 + attempt, tries)
+        wrong_count = K > 0 and int(grid.max()) + 1 != K
+        if best is None or (wrong_count, fault_size(sub, grid, low, high)) < (
+            K > 0 and int(best.max()) + 1 != K,
+            fault_size(sub, best, low, high),
+        ):
+            best = grid
+        if not wrong_count and not any(fault_size(sub, grid, low, high)):
+            break
+    assert best is not None
+    return best
+
+
+def fault_size(sub: Sub, grid: Ints, low: int, high: int) -> tuple[int, int]:
+    """Households in faulty grids, and by how many households these miss the limits.
+
+    A grid that holds two locks is faulty and misses by ``high`` for each lock too many.
+    """
+    households = np.bincount(grid, sub.weight).astype(np.int64)
+    miss = np.maximum(np.maximum(low - households, households - high), 0) + high * clashes(sub, grid)
+    return int(households[miss > 0].sum()), int(miss.sum())
+
+
+def clashes(sub: Sub, grid: Ints) -> Ints:
+    """Locks beyond the first in each grid."""
+    held = sub.locked >= 0
+    pairs = np.unique(np.column_stack((grid[held], sub.locked[held])), axis=0)
+    return np.maximum(np.bincount(pairs[:, 0], minlength=int(grid.max()) + 1) - 1, 0)
+
+
+def _cap(sub: Sub, low: int, high: int) -> int:
+    """Largest size of an open piece; a row beyond it counts as that size and stays alone."""
+    return int(min(max(1.4 * high, sub.weight.max() + low), 1200))
+
+
+def _whole_cut(sub: Sub, low: int, high: int, K: int, draw: int) -> Ints:
+    grid = _recut(sub, np.arange(len(sub.rows)), low, high, K, draw)
+    return grid if K < 1 else _fit_count(sub, grid, low, high, K, draw)
+
+
+def _recut(sub: Sub, rows: Ints, low: int, high: int, K: int, draw: int) -> Ints:
+    """Grids 0, 1, … of ``rows`` (in one piece) on a fresh tree."""
+    order, parent, _ = _tree(sub, rows, draw)
+    piece, _ = _cut_to_count(
+        order, parent, sub.weight, sub.locked, low, high, K, _BISECTIONS, _cap(sub, low, high)
+    )
+    out = np.empty(len(sub.rows), np.int64)
+    out[order] = piece
+    return out[rows]
+
+
+def _tree(sub: Sub, rows: Ints, draw: int) -> tuple[Ints, Ints, Ints]:
+    mark = np.zeros(len(sub.rows), np.int64)
+    return random_tree(sub.indptr, sub.indices, sub.locked, rows, len(rows), mark, draw % 2**31)
+
+
+def _fit_count(sub: Sub, grid: Ints, low: int, high: int, K: int, draw: int) -> Ints:
+    """Join the lightest touching pairs, or halve the heaviest grids, until there are ``K``."""
+    grid = grid.copy()
+    while int(grid.max()) + 1 > K:
+        pairs = _touching_grids(sub, grid)
+        households = np.bincount(grid, sub.weight)
+        keep, drop = pairs[np.argmin(households[pairs].sum(axis=1))]
+        grid[grid == drop] = keep
+        grid = np.unique(grid, return_inverse=True)[1]
+    for _ in range(K):
+        n_grids = int(grid.max()) + 1
+        if n_grids >= K:
+            break
+        households = np.bincount(grid, sub.weight).astype(float)
+        households[np.bincount(grid) < 2] = 0
+        rows = np.flatnonzero(grid == int(np.argmax(households)))
+        if len(rows) < 2:
+            break
+        half = _recut(sub, rows, low, high, 2, draw)
+        if half.max() == 0:  # the programme would rather not cut: take off the last row of the tree
+            half = _take_one_off(sub, rows, draw)
+        grid[rows[half > 0]] = n_grids + half[half > 0] - 1
+    return grid
+
+
+def _take_one_off(sub: Sub, rows: Ints, draw: int) -> Ints:
+    """Two grids of ``rows``: a leaf of a random tree, and the rest."""
+    order, _, _ = _tree(sub, rows, draw)
+    return (rows == order[-1]).astype(np.int64)
+
+
+def _mend(sub: Sub, grid: Ints, low: int, high: int, draw: int, tries: int) -> Ints:
+    """Cut faulty grids anew together with 1, 2, … of their neighbours, the number of grids kept."""
+    grid = grid.copy()
+    width = 2
+    while width <= _WIDEST_REGION:
+        bad = _faulty(sub, grid, low, high)
+        if not len(bad):
+            break
+        better = False
+        for each in bad:
+            if not _is_faulty(sub, grid, each, low, high):
+                continue
+            for attempt in range(tries):
+                region = _region(sub, grid, int(each), width, draw + 31 * attempt)
+                better |= _recut_region(sub, grid, region, low, high, draw + 7919 * attempt + int(each))
+                if not _is_faulty(sub, grid, each, low, high):
+                    break
+        width = 2 if better and width > 2 else width + 1
+    return grid
+
+
+def _faulty(sub: Sub, grid: Ints, low: int, high: int) -> Ints:
+    households = np.bincount(grid, sub.weight)
+    return np.flatnonzero((households < low) | (households > high) | (clashes(sub, grid) > 0))
+
+
+def _is_faulty(sub: Sub, grid: Ints, each: int, low: int, high: int) -> bool:
+    return bool(np.isin(each, _faulty(sub, grid, low, high)))
+
+
+def _recut_region(sub: Sub, grid: Ints, region: Ints, low: int, high: int, draw: int) -> bool:
+    """Cut the grids of ``region`` anew, in place, if that leaves a smaller fault; says whether it does."""
+    rows = np.flatnonzero(np.isin(grid, region))
+    trial = _recut(sub, rows, low, high, len(region), draw)
+    if int(trial.max()) + 1 != len(region):
+        return False
+    changed = grid.copy()
+    changed[rows] = region[trial]
+    if fault_size(sub, changed, low, high) >= fault_size(sub, grid, low, high):
+        return False
+    grid[:] = changed
+    return True
+
+
+def _touching_grids(sub: Sub, grid: Ints) -> Ints:
+    """Pairs of grids that touch, the lower first."""
+    owner = np.repeat(grid, np.diff(sub.indptr))
+    other = grid[sub.indices]
+    return np.unique(np.column_stack((owner, other))[owner < other], axis=0)
+
+
+def _region(sub: Sub, grid: Ints, each: int, width: int, draw: int) -> Ints:
+    """``width`` grids in one piece around ``each``, grown at random (all of them if fewer)."""
+    pairs = _touching_grids(sub, grid)
+    K = int(grid.max()) + 1
+    ones = np.ones(len(pairs), np.int8)
+    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(K, K)).tocsr()
+    graph = graph + graph.T
+    rng = np.random.default_rng(draw)
+    region = [each]
+    while len(region) < width:
+        around = np.setdiff1d(
+            np.concatenate([graph.indices[graph.indptr[g] : graph.indptr[g + 1]] for g in region]), region
+        )
+        if not len(around):
+            break
+        region.append(int(rng.choice(around)))
+    return np.array(region, np.int64)
