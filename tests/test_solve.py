@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spatial.errors import InfeasibleError
-from spatial.solve import set_partition
+from spatial.solve import cover_bound, max_cover, set_cover, set_partition
+
+BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
 seeds = st.integers(min_value=0, max_value=10_000)
 
@@ -54,3 +58,93 @@ def test_partition_is_never_worse_than_its_start() -> None:
     solution = set_partition(columns_csr := sparse.csr_array(columns), cost, n_columns=3, start=start)
     assert solution.value == 3.0
     assert (columns_csr @ solution.chosen.astype(int) == 1).all()
+
+
+def covering(
+    seed: int,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Twelve rows, nine sites; one site always counts, one never."""
+    random = np.random.default_rng(seed)
+    covers = random.random((12, 9)) < 0.25
+    weight = random.integers(0, 30, 12) / 4
+    fixed, barred = np.zeros(9, dtype=bool), np.zeros(9, dtype=bool)
+    fixed[random.integers(0, 4)] = barred[random.integers(4, 9)] = True
+    return covers, weight, fixed, barred
+
+
+@given(seed=seeds, n=st.integers(0, 8))
+@settings(max_examples=40, deadline=None)
+def test_max_cover_agrees_with_trying_every_choice(seed: int, n: int) -> None:
+    covers, weight, fixed, barred = covering(seed)
+    choices = all_choices(9)
+    sound = choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1) & (choices.sum(axis=1) <= n + 1)
+    best = ((choices[sound] @ covers.T.astype(int) > 0) @ weight).max()
+    solution = max_cover(sparse.csr_array(covers), weight, n=n, fixed=fixed, barred=barred)
+    assert solution.value == solution.bound == best
+    assert fixed[solution.chosen].any() and not barred[solution.chosen].any()
+    again = cover_bound(sparse.csr_array(covers), weight, solution.duals, n=n, fixed=fixed, barred=barred)
+    assert again >= best - 1e-9
+
+
+@given(seed=seeds)
+@settings(max_examples=20, deadline=None)
+def test_a_budget_is_kept_and_used_best(seed: int) -> None:
+    covers, weight, fixed, barred = covering(seed)
+    cost = np.random.default_rng(seed).integers(1, 9, 9).astype(float)
+    choices = all_choices(9)
+    sound = choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1)
+    sound &= choices @ cost - cost[fixed].sum() <= 10
+    best = ((choices[sound] @ covers.T.astype(int) > 0) @ weight).max()
+    solution = max_cover(
+        sparse.csr_array(covers), weight, n=9, fixed=fixed, barred=barred, cost=cost, budget=10.0
+    )
+    assert solution.value == solution.bound == best
+    assert cost[solution.chosen & ~fixed].sum() <= 10
+
+
+@given(seed=seeds, share=st.sampled_from([0.0, 0.4, 0.8, 1.0]))
+@settings(max_examples=40, deadline=None)
+def test_set_cover_agrees_with_trying_every_choice(seed: int, share: float) -> None:
+    covers, weight, fixed, barred = covering(seed)
+    choices = all_choices(9)
+    sound = choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1)
+    reached = (choices @ covers.T.astype(int) > 0) @ weight
+    target = share * reached[sound].max()
+    fewest = choices[sound & (reached >= target - 1e-9)].sum(axis=1).min() - 1
+    solution = set_cover(
+        sparse.csr_array(covers), weight, target=None if share == 1.0 else target, fixed=fixed, barred=barred
+    )
+    assert solution.value == solution.bound == fewest
+    assert weight[covers[:, solution.chosen].any(axis=1)].sum() >= target - 1e-6
+
+
+def test_a_target_beyond_all_sites_is_refused() -> None:
+    with pytest.raises(InfeasibleError):
+        set_cover(sparse.csr_array(np.eye(3, dtype=bool)), np.ones(3), target=4.0)
+
+
+def test_a_covering_problem_larger_than_its_core_closes() -> None:
+    """900 sites on a line of 3,000 points, each covering 21 of them: 100 sites cover 2,100 exactly."""
+    middle = np.arange(900) * 3 + 100
+    covers = np.abs(np.arange(3000)[:, None] - middle) <= 10
+    solution = max_cover(sparse.csr_array(covers), np.ones(3000), n=100)
+    assert solution.value == solution.bound == 2100
+    assert set_cover(sparse.csr_array(covers), np.ones(3000), target=2100.0).value == 100
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "radius"), [("SJC324", 800), ("SJC402", 1200), ("SJC500", 1600)])
+def test_maximal_covering_reaches_the_proven_optima(name: str, radius: int) -> None:
+    table = BENCHMARKS / "mclp" / "sjc_optima_solved_here.csv"
+    if not table.exists():
+        pytest.skip("the covering benchmarks are not beside the project")
+    values = np.loadtxt(BENCHMARKS / "mclp" / "SJC" / f"{name}.txt", skiprows=1)
+    xy, demand = values[:, :2], values[:, 2]
+    covers = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)) <= radius
+    with table.open() as lines:
+        optima = [
+            each for each in csv.DictReader(lines) if each["instance"] == name and each["status"] == "Optimal"
+        ]
+    for each in [row for row in optima if float(row["radius"]) == radius][2:6]:
+        solution = max_cover(sparse.csr_array(covers), demand, n=int(each["p"]))
+        assert solution.value == solution.bound == float(each["covered"])

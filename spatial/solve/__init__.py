@@ -1,6 +1,7 @@
 """The only package that knows a solver: covering, medians, partitions → choice, value, proven bound."""
 
+from spatial.solve.cover import cover_bound, covered, max_cover, set_cover
 from spatial.solve.partition import set_partition
 from spatial.solve.solution import Solution
 
-__all__ = ["Solution", "set_partition"]
+__all__ = ["Solution", "cover_bound", "covered", "max_cover", "set_cover", "set_partition"]

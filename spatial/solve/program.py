@@ -44,6 +44,7 @@ CORES: dict[Effort, tuple[int, ...]] = {
 }
 NODES: dict[Effort, int] = {"quick": 200, "normal": 2000, "thorough": 20000}
 SAFETY_S = 1800.0
+WHOLE_SLACK = 1e-6  # a bound of 7.0000001 is a bound of 7
 INTERIOR_POINT_FROM = 20_000  # rows; below, the simplex method is faster and its answer a vertex
 
 
@@ -89,7 +90,12 @@ def solver_name() -> str:
 
 
 def solve_program(
-    program: Program, *, effort: Effort = "normal", seed: int = 1, start: FloatArray | None = None
+    program: Program,
+    *,
+    effort: Effort = "normal",
+    seed: int = 1,
+    start: FloatArray | None = None,
+    whole_costs: bool = False,
 ) -> Answer:
     """The best choice found and a proven bound.
 
@@ -102,6 +108,8 @@ def solve_program(
         Of the solver's own choices among equals.
     start : (n,) array, optional
         A feasible solution; the answer is never worse.
+    whole_costs : bool
+        Every choice costs a whole number, so a bound of 7.01 is a bound of 8.
 
     Raises
     ------
@@ -114,20 +122,24 @@ def solve_program(
     if relaxed.status == highspy.HighsModelStatus.kInfeasible:
         raise InfeasibleError("no choice satisfies every requirement")
     duals = _signed(program, relaxed.duals)
-    bound, reduced = lagrangian_bound(program, duals)
+    floor, reduced = lagrangian_bound(program, duals)
+    task = _Task(program, floor, reduced, NODES[effort], seed, whole_costs)
     answer = Answer(
         x=np.empty(0) if start is None else start,
         value=np.inf if start is None else float(program.cost @ start),
-        bound=bound,
+        bound=task.up(floor),
         duals=duals,
         proved=False,
         by_solver=False,
         stopped=relaxed.status == highspy.HighsModelStatus.kTimeLimit,
     )
     for n_core in CORES[effort]:
-        answer = _improve(program, answer, bound, reduced, n_core, effort=effort, seed=seed)
+        answer = _improve(task, answer, n_core)
         if answer.proved:
-            break
+            return answer
+    while not len(answer.x) and n_core < len(reduced):
+        n_core *= 2
+        answer = _improve(task, answer, n_core)
     if not len(answer.x):
         raise SolverError("no solution was found within the work limit; raise work.effort")
     return answer
@@ -145,20 +157,26 @@ def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatA
     return float(duals[priced] @ limit[priced] + np.minimum(reduced, 0).sum()), reduced
 
 
-def _improve(
-    program: Program,
-    answer: Answer,
-    floor: float,
-    reduced: FloatArray,
-    n_core: int,
-    *,
-    effort: Effort,
-    seed: int,
-) -> Answer:
+@dataclass(frozen=True)
+class _Task:
+    program: Program
+    floor: float  # Lagrangian bound
+    reduced: FloatArray
+    max_nodes: int
+    seed: int
+    whole_costs: bool
+
+    def up(self, bound: float) -> float:
+        return float(np.ceil(bound - WHOLE_SLACK)) if self.whole_costs and np.isfinite(bound) else bound
+
+
+def _improve(task: _Task, answer: Answer, n_core: int) -> Answer:
     """Solve the core of at most about ``n_core`` choices and take over what is better."""
-    margin = _margin(reduced[program.integer], answer.value - floor, n_core)
+    program, reduced = task.program, task.reduced
+    worth_finding = answer.value - task.floor - (1 - WHOLE_SLACK if task.whole_costs else 0)
+    margin = _margin(reduced[program.integer], worth_finding, n_core)
     fixed = program.integer & (np.abs(reduced) > margin)
-    at = (reduced < 0).astype(float)
+    at = (reduced < 0).astype(np.float64)
     if len(answer.x):
         fixed &= np.abs(answer.x - at) < 0.5
     run = _run(
@@ -166,24 +184,25 @@ def _improve(
         lower=np.where(fixed, at, 0.0),
         upper=np.where(fixed, at, 1.0),
         choices=True,
-        max_nodes=NODES[effort],
-        seed=seed,
+        max_nodes=task.max_nodes,
+        seed=task.seed,
         start=answer.x if len(answer.x) else None,
     )
-    if run.status == highspy.HighsModelStatus.kInfeasible and not fixed.any():
+    infeasible = run.status == highspy.HighsModelStatus.kInfeasible
+    if infeasible and not fixed.any():
         raise InfeasibleError("no choice satisfies every requirement")
     x, value = answer.x, answer.value
     if run.x is not None and run.value < value:
         x, value = run.x, run.value
-    bound = max(answer.bound, min(run.bound, floor + margin))
-    finished = run.status in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
+    bound = max(answer.bound, task.up(min(run.bound, task.floor + margin)))
+    finished = infeasible or run.status == highspy.HighsModelStatus.kOptimal
     return replace(
         answer,
         x=x,
         value=value,
         bound=min(bound, value),
-        proved=finished and value <= floor + margin,
-        by_solver=bound > floor,
+        proved=(finished and value <= task.up(task.floor + margin)) or value <= bound,
+        by_solver=bound > answer.bound or answer.by_solver,
         stopped=answer.stopped or run.status == highspy.HighsModelStatus.kTimeLimit,
     )
 

@@ -34,11 +34,15 @@ def solution_of(
     *,
     value: float,
     sense: Sense = "min",
+    constant: float = 0.0,
     duals: NDArray[np.float64] | None = None,
 ) -> Solution:
-    """The answer of a programme as a solution; ``value`` is counted from the choice itself."""
+    """The answer of a programme as a solution; ``value`` is counted from the choice itself.
+
+    ``constant`` is what the programme leaves out because no choice changes it.
+    """
     sign = 1.0 if sense == "min" else -1.0
-    bound = value if answer.proved else sign * min(answer.bound, sign * value)
+    bound = value if answer.proved else sign * min(answer.bound + sign * constant, sign * value)
     return Solution(
         chosen=chosen,
         value=value,

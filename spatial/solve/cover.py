@@ -1,0 +1,248 @@
+"""Covering: the most weight for a number of sites, or the fewest sites for a weight.
+
+Rows that the same free sites cover are one row with their weights added, so the exact stretches of
+a network cost the solver little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from spatial.errors import InfeasibleError
+from spatial.settings import Effort
+from spatial.solve.program import Program, solve_program
+from spatial.solve.solution import Solution, solution_of
+
+__all__ = ["cover_bound", "covered", "max_cover", "merged_rows", "set_cover"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
+
+
+def max_cover(
+    covers: sparse.csr_array,
+    weight: ArrayLike,
+    *,
+    n: int,
+    fixed: BoolArray | None = None,
+    barred: BoolArray | None = None,
+    cost: FloatArray | None = None,
+    budget: float | None = None,
+    effort: Effort = "normal",
+    seed: int = 1,
+) -> Solution:
+    """Choose at most ``n`` sites besides the fixed ones that cover the most weight.
+
+    Maximal covering location [1]_.
+
+    Parameters
+    ----------
+    covers : csr_array of bool, shape (m, k)
+        True where site j covers row i.
+    weight : (m,) array, not negative
+    n : int
+        Most sites to add to ``fixed``.
+    fixed, barred : (k,) array of bool
+        Sites that always count, and sites that never do.
+    cost, budget : (k,) array and float, optional
+        The added sites cost at most ``budget`` together.
+    effort, seed
+        See :func:`spatial.solve.program.solve_program`.
+
+    Returns
+    -------
+    Solution
+        ``value`` and ``bound`` are covered weight; ``duals`` is a price per row from 0 to its weight, with
+        which :func:`cover_bound` gives the bound of the relaxation anew.
+
+    References
+    ----------
+    .. [1] R. Church and C. ReVelle, "The maximal covering location problem", Papers of the Regional
+       Science Association 32, 1974, pp. 101-118.
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    task = _task(covers, weight, fixed, barred)
+    n_rows, n_sites = task.rows.shape
+    top = [sparse.hstack([-task.rows, sparse.eye_array(n_rows)])]
+    limits = [np.zeros(n_rows)]
+    for use, limit in ((np.ones(n_sites), float(n)), (None if cost is None else cost[task.sites], budget)):
+        if use is not None and limit is not None:
+            top.append(sparse.csr_array(np.append(use, np.zeros(n_rows))[None]))
+            limits.append(np.array([limit]))
+    upper = np.concatenate(limits)
+    program = Program(
+        cost=np.concatenate([np.zeros(n_sites), -task.weight]),
+        matrix=sparse.csr_array(sparse.vstack(top)),
+        row_lower=np.full(len(upper), -np.inf),
+        row_upper=upper,
+        integer=np.arange(n_sites + n_rows) < n_sites,
+    )
+    answer = solve_program(
+        program,
+        effort=effort,
+        seed=seed,
+    )
+    chosen = task.fixed.copy()
+    chosen[task.sites] = answer.x[:n_sites] > 0.5
+    value = float(weight[covered(covers, chosen)].sum())
+    return solution_of(
+        answer,
+        chosen,
+        value=value,
+        sense="max",
+        constant=float(weight[task.done].sum()),
+        duals=_row_prices(task, weight, -answer.duals[:n_rows]),
+    )
+
+
+def set_cover(
+    covers: sparse.csr_array,
+    weight: ArrayLike,
+    *,
+    target: float | None = None,
+    fixed: BoolArray | None = None,
+    barred: BoolArray | None = None,
+    effort: Effort = "normal",
+    seed: int = 1,
+) -> Solution:
+    """Choose the fewest sites besides the fixed ones that cover a weight of at least ``target``.
+
+    Parameters
+    ----------
+    covers, weight, fixed, barred, effort, seed
+        As for :func:`max_cover`.
+    target : float, optional
+        Weight to reach, to within a millionth. None: all that any site that is not barred covers.
+
+    Returns
+    -------
+    Solution
+        ``value`` and ``bound`` count the sites chosen besides the fixed ones.
+
+    Raises
+    ------
+    InfeasibleError
+        All sites together do not reach the target.
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    task = _task(covers, weight, fixed, barred)
+    n_rows, n_sites = task.rows.shape
+    already = float(weight[task.done].sum())
+    most = already + float(task.weight.sum())
+    if target is not None and target > most + SAME_WEIGHT:
+        raise InfeasibleError(f"a weight of {target:g} is asked for, but all sites together cover {most:g}")
+    matrix, limits = task.rows, np.ones(n_rows)
+    cost = np.ones(n_sites)
+    if target is not None and target < most - SAME_WEIGHT:
+        reach = sparse.csr_array(np.append(np.zeros(n_sites), task.weight)[None])
+        matrix = sparse.vstack([sparse.hstack([task.rows, -sparse.eye_array(n_rows)]), reach], format="csr")
+        limits = np.append(np.zeros(n_rows), target - already)
+        cost = np.append(cost, np.zeros(n_rows))
+    program = Program(
+        cost=cost,
+        matrix=sparse.csr_array(matrix),
+        row_lower=limits,
+        row_upper=np.full(len(limits), np.inf),
+        integer=np.arange(len(cost)) < n_sites,
+    )
+    answer = solve_program(program, effort=effort, seed=seed, whole_costs=True)
+    chosen = task.fixed.copy()
+    chosen[task.sites] = answer.x[:n_sites] > 0.5
+    return solution_of(answer, chosen, value=float(chosen.sum() - task.fixed.sum()))
+
+
+def covered(covers: sparse.csr_array, chosen: BoolArray) -> BoolArray:
+    """Rows that at least one chosen site covers."""
+    return covers @ chosen.astype(np.float64) > 0
+
+
+def cover_bound(
+    covers: sparse.csr_array,
+    weight: FloatArray,
+    price: FloatArray,
+    *,
+    n: int,
+    fixed: BoolArray,
+    barred: BoolArray,
+) -> float:
+    """No ``n`` sites besides the fixed ones cover more than this, whatever the prices from 0 to the weight.
+
+    Every row is worth ``weight - price`` for nothing, and a site the prices of its rows; the fixed sites
+    and the ``n`` best others are taken.
+    """
+    worth = covers.T @ price
+    free = np.sort(worth[~fixed & ~barred])[::-1]
+    return float((weight - price).sum() + worth[fixed].sum() + free[:n].sum())
+
+
+def merged_rows(covers: sparse.csr_array) -> tuple[IntArray, IntArray]:
+    """Group equal rows: the group of each row, and one row of each group, in order of first appearance.
+
+    Rows are told apart by two 64-bit sums of random numbers of their sites; two different rows are taken
+    for one with a probability below 1e-25.
+    """
+    random = np.random.default_rng(20261122)
+    keys = random.integers(1, 2**63, size=(2, covers.shape[1]), dtype=np.uint64)
+    row = np.repeat(np.arange(covers.shape[0]), np.diff(covers.indptr))
+    sums = np.zeros((2, covers.shape[0]), dtype=np.uint64)
+    for total, key in zip(sums, keys, strict=True):
+        np.add.at(total, row, key[covers.indices])
+    _, first, group = np.unique(sums, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[group], first[order]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is left to decide once fixed and barred sites are settled."""
+
+    rows: sparse.csr_array  # (r, s) merged rows over the free sites
+    weight: FloatArray  # (r,)
+    row: IntArray  # per row of the input: its merged row, −1 where nothing is left to decide
+    done: BoolArray  # per row of the input: covered by a fixed site
+    sites: IntArray  # the free sites that cover something
+    fixed: BoolArray
+
+
+def _task(
+    covers: sparse.csr_array, weight: FloatArray, fixed: BoolArray | None, barred: BoolArray | None
+) -> _Task:
+    n_sites = covers.shape[1]
+    fixed = np.zeros(n_sites, dtype=bool) if fixed is None else fixed
+    barred = np.zeros(n_sites, dtype=bool) if barred is None else barred
+    done = covered(covers, fixed)
+    open_rows = np.flatnonzero(~done & (weight > 0))
+    left = covers[open_rows]
+    reaches = np.bincount(left.indices, minlength=n_sites) > 0
+    sites = np.flatnonzero(reaches & ~fixed & ~barred)
+    left = sparse.csr_array(left[:, sites], dtype=np.float64)
+    coverable = np.diff(left.indptr) > 0
+    left, open_rows = left[coverable], open_rows[coverable]
+    group, first = merged_rows(left)
+    row = np.full(len(weight), -1)
+    row[open_rows] = group
+    return _Task(
+        rows=left[first],
+        weight=np.bincount(group, weight[open_rows], minlength=len(first)).astype(np.float64),
+        row=row,
+        done=done,
+        sites=sites,
+        fixed=fixed,
+    )
+
+
+def _row_prices(task: _Task, weight: FloatArray, price: FloatArray) -> FloatArray:
+    """Prices of merged rows shared out over their members; a row that nothing covers is priced away."""
+    share = np.clip(price / task.weight, 0.0, 1.0) if len(price) else price
+    shares = np.where(task.done, 0.0, 1.0)
+    shares[task.row >= 0] = share[task.row[task.row >= 0]]
+    return weight * shares
