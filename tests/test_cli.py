@@ -75,9 +75,8 @@ def test_default_out_also_puts_the_pages_into_maps(alleyplan, tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "maps" / "hamlet.html").read_text(encoding="utf-8")
     assert page == (tmp_path / "data" / "processed" / "hamlet" / "map.html").read_text(encoding="utf-8")
-    plan_id = json.loads((tmp_path / "data/processed/hamlet/summary.json").read_text(encoding="utf-8"))[
-        "plan_id"
-    ]
+    summary = (tmp_path / "data/processed/hamlet/summary.json").read_text(encoding="utf-8")
+    plan_id = json.loads(summary)["plan_id"]
     assert plan_id in page
     assert plan_id in (tmp_path / "maps" / "hamlet-planner.html").read_text(encoding="utf-8")
 
@@ -96,7 +95,7 @@ CRS = "EPSG:4548"
 
 
 def _hamlet(folder: Path, **changes: gpd.GeoDataFrame | None) -> Path:
-    """Forty households along one straight alley, written as GeoPackages; ``changes`` replace or drop layers."""
+    """Forty households along one straight alley; ``changes`` replace or drop layers."""
     x = [500000 + 5.0 * n for n in range(40)]
     layers = {
         "alleys": gpd.GeoDataFrame(
