@@ -1,0 +1,170 @@
+"""A community folder → a checked :class:`Site`; every repair and guess is recorded, never silent.
+
+sources   which file holds which layer
+formats   one reader for each format
+headings  which column a heading means
+columns   values of the contract's types
+shapes    flat, single-part, valid geometry
+layers    one layer, checked and brought to the metric system
+complete  what the layers say together
+elevation heights
+store     ``site.gpkg`` of a plan folder
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import geopandas as gpd
+import pyproj
+
+from spatial.crs import crs_name, working_crs
+from spatial.errors import DataError, Remark, fault, note
+from spatial.load.complete import complete_layers
+from spatial.load.elevation import read_elevation
+from spatial.load.formats import Source
+from spatial.load.layers import ReadLayer, bounds_of, place_layer, read_layer
+from spatial.load.site import Elevation, InputFile, Site, contract_frame
+from spatial.load.sources import find_sources, hashed
+from spatial.load.store import fixed_writing, read_site_layers, write_site_layers
+from spatial.schema import LAYERS
+from spatial.settings import Settings
+
+__all__ = [
+    "Elevation",
+    "InputFile",
+    "Site",
+    "check_site",
+    "contract_frame",
+    "fixed_writing",
+    "read_site",
+    "read_site_layers",
+    "write_site_layers",
+]
+
+
+def read_site(folder: Path, settings: Settings) -> Site:
+    """Read a community folder.
+
+    Raises
+    ------
+    DataError
+        With every fault that was found, each with layer, column, first ids and a way out.
+    """
+    site, remarks = check_site(folder, settings)
+    if site is None:
+        faults = [each for each in remarks if each.kind == "fault"]
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise DataError(f"{_community(Path(folder), settings)} has {count}", faults)
+    return site
+
+
+def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Remark, ...]]:
+    """The same reading for people who want to know: faults are told, not raised.
+
+    Parameters
+    ----------
+    folder : Path
+        Files of one community; each layer is found by name or through ``settings.input``.
+    settings : Settings
+
+    Returns
+    -------
+    Site or None
+        None where there is any fault.
+    tuple of Remark
+        Faults first, then doubts, then notes, in the order of the layers.
+
+    Raises
+    ------
+    DataError
+        The folder is missing or is no folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; give the folder that holds the community's layers")
+    sources, remarks = find_sources(folder, settings)
+    layers, said = _read_layers(sources, settings)
+    remarks += said
+    if "alleys" not in sources:
+        remarks.append(_no_alleys(folder, sources))
+    crs, frames = None, {}
+    if "alleys" in layers:
+        crs, frames, said = _placed_layers(layers, max_access_m=settings.input.max_access_m)
+        remarks += said
+    elevation = None
+    if crs is not None and "elevation" in sources and "boundary" in frames:
+        bounds = tuple(frames["boundary"].total_bounds)
+        elevation, said = read_elevation(sources["elevation"], crs, bounds, settings)
+        remarks += said
+    told = _in_order(remarks)
+    if crs is None or any(each.kind == "fault" for each in told):
+        return None, told
+    ordered = {name: frames[name] for name in LAYERS if name in frames}
+    inputs = hashed(folder, sources.values())
+    return Site(_community(folder, settings), crs, ordered, elevation, inputs, told), told
+
+
+def _read_layers(sources: dict[str, Source], settings: Settings) -> tuple[dict[str, ReadLayer], list[Remark]]:
+    layers, remarks = {}, []
+    for name, source in sources.items():
+        if name == "elevation":
+            continue
+        layer, said = read_layer(name, source, settings)
+        remarks += said
+        if layer is not None:
+            layers[name] = layer
+    return layers, remarks
+
+
+def _no_alleys(folder: Path, sources: dict[str, Source]) -> Remark:
+    found = ", ".join(sources) or "no layer of the contract"
+    return fault(
+        "alleys-missing",
+        f"no alleys: without them no grid, lamp or board can be planned. Found: {found}",
+        layer="alleys",
+        remedy=f"add the centre-lines of all alleys and roads to {folder.name} as a line layer named alleys (巷道), "
+        'or name it in plan.toml: [input.alleys] file = "…"',
+    )
+
+
+def _placed_layers(
+    layers: dict[str, ReadLayer], *, max_access_m: float
+) -> tuple[pyproj.CRS | None, dict[str, gpd.GeoDataFrame], list[Remark]]:
+    """All layers in the metric system of the alleys, completed from each other."""
+    alleys = layers["alleys"]
+    west, south, east, north = bounds_of(alleys.shapes.geometry)
+    try:
+        crs = working_crs(alleys.crs, ((west + east) / 2, (south + north) / 2))
+    except DataError as error:
+        return None, {}, [fault("crs-misfit", str(error), layer="alleys")]
+    remarks = []
+    if not crs.equals(alleys.crs, ignore_axis_order=True):
+        text = f"{crs_name(alleys.crs)} does not measure in metres; planned in {crs_name(crs)}"
+        remarks.append(note("crs-chosen", text))
+    frames = {}
+    for name, layer in layers.items():
+        frame, said = place_layer(layer, crs)
+        remarks += said
+        if frame is not None:
+            frames[name] = frame
+    if "alleys" not in frames:
+        return None, frames, remarks
+    frames, said = complete_layers(frames, crs, max_access_m=max_access_m)
+    return crs, frames, remarks + said
+
+
+def _in_order(remarks: list[Remark]) -> tuple[Remark, ...]:
+    """Faults, doubts, notes; within each by layer, else as found."""
+    kinds, names = ("fault", "doubt", "note"), ("", *LAYERS)
+    return tuple(sorted(remarks, key=lambda each: (kinds.index(each.kind), names.index(each.layer))))
+
+
+def _community(folder: Path, settings: Settings) -> str:
+    """The folder's name, safe as a file name; the community's own where the folder has none."""
+    for name in (folder.resolve().name, settings.community.name_en or "", settings.community.name or ""):
+        safe = re.sub(r"[^\w.-]+", "-", name).strip(".-")
+        if safe:
+            return safe[:80]
+    return "community"

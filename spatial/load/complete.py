@@ -1,0 +1,240 @@
+"""What the layers say together: the boundary, estimated households, village groups, and whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from spatial.errors import Remark, doubt, fault, note
+from spatial.load.shapes import valid_polygons
+from spatial.load.site import contract_frame
+
+__all__ = ["complete_layers"]
+
+Layers = Mapping[str, gpd.GeoDataFrame]
+
+#: Added around houses and alleys where no boundary is given. [m]
+_MARGIN_M = 20.0
+#: Layers may lie this far from the alleys before a wrong zone is suspected. [m]
+_APART_M = 1000.0
+
+# the rule by which households are estimated from footprints
+_DWELLING_MIN_M2 = 40.0
+_HOUSE_MAX_M2 = 250.0
+_STOREY_M = 3.0
+_FLOOR_SHARE = 0.8
+_DWELLING_M2 = 90.0
+_NO_DWELLING = frozenset(
+    "industrial public retail garage garages shed roof school kindergarten university college church chapel "
+    "mosque temple shrine cathedral synagogue place_of_worship hospital clinic office commercial warehouse "
+    "hangar barn farm_auxiliary greenhouse stable cowshed sty hut carport parking service kiosk supermarket "
+    "restaurant cafe bar pub bank hotel train_station transportation station toilets transformer_tower "
+    "substation ruins construction civic government fire_station sports_hall sports_centre stadium grandstand "
+    "pavilion museum theatre library toll_booth water_tower silo storage_tank tower bunker bridge "
+    "工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建".split()
+)
+_FLATS = frozenset("apartments block dormitory 住宅楼 公寓 楼房 小区 宿舍".split())
+
+
+def complete_layers(
+    layers: Layers, crs: pyproj.CRS, *, max_access_m: float
+) -> tuple[dict[str, gpd.GeoDataFrame], list[Remark]]:
+    """Fill in what can be told from the other layers, and check that they belong together.
+
+    Village groups of one name become one area. Households are estimated from buildings where
+    there are none, and take the group they stand in where theirs is empty. The boundary becomes
+    one area, or is made.
+
+    Parameters
+    ----------
+    layers : mapping
+        Checked layers in ``crs``, ``alleys`` among them.
+    max_access_m : float
+        Households farther than this from every alley are not served. [m]
+
+    Returns
+    -------
+    layers : dict
+    remarks : list of Remark
+        Fault ``alleys-incomplete`` where more than half of the households are not served.
+    """
+    full, remarks = dict(layers), _apart(layers)
+    steps = (_united_groups, _estimated_households, _grouped_households, _one_boundary)
+    for step in steps:
+        changed, said = step(full, crs)
+        full |= changed
+        remarks += said
+    return full, remarks + _incomplete(full, max_access_m) + _outside(full)
+
+
+def _apart(layers: Layers) -> list[Remark]:
+    """Layers that lie nowhere near the alleys: mostly a wrong zone."""
+    alleys = shapely.box(*layers["alleys"].total_bounds)
+    remarks = []
+    for name, rows in layers.items():
+        away_m = shapely.distance(alleys, shapely.box(*rows.total_bounds))
+        if away_m > _APART_M:
+            make = fault if name in ("households", "boundary") else doubt
+            text = f"lies {away_m / 1000:,.1f} km from the alleys"
+            remedy = "check the coordinate system (zone) of both"
+            remarks.append(make("layers-apart", text, layer=name, remedy=remedy))
+    return remarks
+
+
+def _united_groups(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
+    groups = layers.get("groups")
+    if groups is None or not groups["group"].duplicated().any():
+        return {}, []
+    double = sorted(groups["group"][groups["group"].duplicated()].unique())
+    names = sorted(groups["group"].unique())
+    shapes = groups.geometry.to_numpy()
+    united = np.array([shapely.union_all(shapes[(groups["group"] == each).to_numpy()]) for each in names])
+    frame = contract_frame("groups", {"group": pd.Series(names, dtype="str")}, valid_polygons(united), crs)
+    text = "groups of several areas, each taken as one"
+    return {"groups": frame}, [note("groups-united", text, layer="groups", ids=double)]
+
+
+def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
+    """Households from footprints by a rule that is stated in the note; an estimate, never survey data."""
+    buildings = layers.get("buildings")
+    if "households" in layers:
+        return {}, []
+    if buildings is None:
+        text = "there are neither households nor buildings: only lamps can be planned"
+        return {}, [note("households-none", text, layer="households", remedy="add a layer households (住户)")]
+    area_m2 = shapely.area(buildings.geometry.to_numpy())
+    use = buildings["use"].str.casefold().str.strip()
+    lived_in = (area_m2 >= _DWELLING_MIN_M2) & ~use.isin(_NO_DWELLING).to_numpy()
+    if not lived_in.any():
+        text = "there are no households, and no building that could hold any: only lamps can be planned"
+        return {}, [note("households-none", text, layer="households", remedy="add a layer households (住户)")]
+    homes = buildings[lived_in].reset_index(drop=True)
+    counts = estimated_counts(area_m2[lived_in], _storeys(homes, area_m2[lived_in]))
+    values = {
+        "household_id": homes["building_id"],
+        "households": pd.Series(counts, dtype="Int64"),
+        "building_id": homes["building_id"],
+    }
+    frame = contract_frame("households", values, homes.geometry.to_numpy(), crs)
+    text = (
+        f"no layer of households; {int(counts.sum()):,} are ESTIMATED from {len(homes):,} of {len(buildings):,} "
+        "buildings: footprints of 40 m2 or more not of another use; 1 each under 250 m2 and up to 2 storeys, "
+        "else 0.8 x footprint x storeys / 90 m2"
+    )
+    remedy = "for a plan to act on, add a layer households (住户) with counts"
+    return {"households": frame}, [doubt("households-estimated", text, layer="households", remedy=remedy)]
+
+
+def estimated_counts(area_m2: NDArray[np.float64], storeys: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Households of a footprint: 1 in a house, else by 80 % of the floor area at 90 m2 each, at least 1."""
+    in_flats = np.maximum(1, np.floor(_FLOOR_SHARE * area_m2 * storeys / _DWELLING_M2))
+    house = (area_m2 < _HOUSE_MAX_M2) & (storeys <= 2)
+    return np.where(house, 1, in_flats).astype(np.int64)
+
+
+def _storeys(buildings: gpd.GeoDataFrame, area_m2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Storeys as given, else from the height, else 4 for flats, 1 under 250 m2 and 2 above."""
+    given = buildings["storeys"].to_numpy(dtype=np.float64)
+    by_height = np.maximum(1.0, np.round(buildings["height_m"].to_numpy(dtype=np.float64) / _STOREY_M))
+    flats = buildings["use"].str.casefold().isin(_FLATS).to_numpy()
+    guess = np.where(flats, 4.0, np.where(area_m2 < _HOUSE_MAX_M2, 1.0, 2.0))
+    by_height = np.where(np.isnan(by_height), guess, by_height)
+    return np.where(np.isnan(given) | (given < 1), by_height, given)
+
+
+def _grouped_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
+    households, groups = layers.get("households"), layers.get("groups")
+    if households is None or groups is None or not households["group"].isna().any():
+        return {}, []
+    empty = np.flatnonzero(households["group"].isna().to_numpy())
+    points = shapely.point_on_surface(households.geometry.to_numpy()[empty])
+    row, area = shapely.STRtree(groups.geometry.to_numpy()).query(points, predicate="intersects")
+    first = pd.Series(area).groupby(row).min()  # where groups overlap: the first by name
+    filled = households["group"].to_numpy(dtype=object, na_value=None)
+    filled[empty[first.index]] = groups["group"].to_numpy(dtype=object)[first.to_numpy()]
+    remarks = [
+        note("group-filled", f"{len(first):,} of {len(households):,} took the group they stand in",
+             layer="households", column="group")
+    ] if len(first) else []  # fmt: skip
+    alone = np.setdiff1d(empty, empty[first.index])
+    if len(alone):
+        ids = households["household_id"].to_numpy(dtype=object)[alone]
+        text = f"{len(alone):,} of {len(households):,} stand in no village group"
+        remarks.append(doubt("group-none", text, layer="households", column="group", ids=ids))
+    return {"households": households.assign(group=pd.Series(filled, dtype="str"))}, remarks
+
+
+def _one_boundary(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
+    given = layers.get("boundary")
+    if given is None:
+        shapes = [
+            layers[each].geometry.to_numpy()
+            for each in ("alleys", "households", "buildings")
+            if each in layers
+        ]
+        area = shapely.buffer(
+            shapely.convex_hull(shapely.geometrycollections(np.concatenate(shapes))), _MARGIN_M
+        )
+        text = f"made: the hull of houses and alleys plus {_MARGIN_M:g} m"
+        return {"boundary": _boundary_frame(None, area, crs)}, [note("boundary-made", text, layer="boundary")]
+    if len(given) == 1:
+        return {}, []
+    names = given["name"].dropna()
+    area = valid_polygons(np.array([shapely.union_all(given.geometry.to_numpy())], dtype=object))[0]
+    frame = _boundary_frame(names.iloc[0] if names.nunique() == 1 else None, area, crs)
+    return {"boundary": frame}, [
+        note("boundary-united", f"{len(given)} areas taken as one", layer="boundary")
+    ]
+
+
+def _boundary_frame(name: str | None, area: shapely.Geometry, crs: pyproj.CRS) -> gpd.GeoDataFrame:
+    return contract_frame(
+        "boundary", {"name": pd.Series([name], dtype="str")}, np.array([area], dtype=object), crs
+    )
+
+
+def _incomplete(layers: Layers, max_access_m: float) -> list[Remark]:
+    """Refuse a community of which more than half can't be reached along the alleys drawn."""
+    households = layers.get("households")
+    if households is None:
+        return []
+    tree = shapely.STRtree(layers["alleys"].geometry.to_numpy())
+    (near, _), distance_m = tree.query_nearest(
+        households.geometry.to_numpy(), return_distance=True, all_matches=False
+    )
+    away_m = np.full(len(households), np.inf)
+    away_m[near] = distance_m
+    far = away_m > max_access_m
+    counts = households["households"].to_numpy(dtype=np.int64)
+    if 2 * counts[far].sum() <= counts.sum():
+        return []
+    text = (
+        f"{int(counts[far].sum()):,} of {int(counts.sum()):,} households lie more than {max_access_m:g} m from any "
+        f"alley (median {np.median(away_m):,.0f} m): the alleys are incomplete"
+    )
+    remedy = (
+        "draw the small alleys too, or raise input.max_access_m if people really walk that far off any way"
+    )
+    return [fault("alleys-incomplete", text, layer="alleys", remedy=remedy)]
+
+
+def _outside(layers: Layers) -> list[Remark]:
+    households = layers.get("households")
+    if households is None:
+        return []
+    area = layers["boundary"].geometry.iloc[0]
+    shapely.prepare(area)
+    shapes = households.geometry.to_numpy()
+    outside = ~shapely.intersects(area, shapes)
+    if not outside.any():
+        return []
+    ids = households["household_id"].to_numpy(dtype=object)[outside]
+    text = f"{len(ids):,} of {len(households):,} lie outside the boundary"
+    remedy = "check the boundary; they are planned for all the same"
+    return [doubt("household-outside", text, layer="households", ids=ids, remedy=remedy)]

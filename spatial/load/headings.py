@@ -1,0 +1,213 @@
+"""Which layer a name means, and which column a heading means: the contract's names and aliases."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from spatial.errors import Remark, fault, note
+from spatial.schema import LAYERS, PERSONAL_HEADINGS, Column
+
+__all__ = ["Pair", "coordinate_headings", "layer_named", "match_columns", "nearest", "unread", "wrong_units"]
+
+#: How units are written in headings and cells, by the contract's unit.
+UNIT_WORDS = {
+    "m": ("m", "米", "metre", "metres", "meter", "meters"),
+    "m2": ("m2", "㎡", "平方米", "平米"),
+    "W": ("w", "瓦", "watt"),
+    "lm": ("lm", "流明"),
+    "deg": ("deg", "°", "度"),
+    "CNY": ("cny", "元", "rmb"),
+    "households": ("户",),
+    "people": ("人", "口"),
+    "storeys": ("层",),
+}
+_OTHER_UNITS = (
+    "cm",
+    "厘米",
+    "mm",
+    "毫米",
+    "dm",
+    "分米",
+    "km",
+    "公里",
+    "千米",
+    "ft",
+    "英尺",
+    "kw",
+    "千瓦",
+    "万元",
+    "亩",
+)
+
+_DEGREES = (
+    ("lon", "lng", "long", "longitude", "经度", "wgs84lon", "gpslon"),
+    ("lat", "latitude", "纬度", "wgs84lat", "gpslat"),
+)
+_METRES = (
+    ("x", "easting", "east", "东坐标", "横坐标", "东", "x坐标", "pointx", "xcoord", "coordx"),
+    ("y", "northing", "north", "北坐标", "纵坐标", "北", "y坐标", "pointy", "ycoord", "coordy"),
+)
+_BRACKETED = re.compile(r"^(.+?)[(\[【](.*?)[)\]】]$")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two headings that hold coordinates."""
+
+    x: str  # east or longitude
+    y: str
+    degrees: bool
+
+
+def plain(name: str) -> str:
+    """A name without case, width, spaces, underscores and hyphens."""
+    return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def layer_named(name: str) -> str | None:
+    """The contract layer that a file or table of this name holds, or None."""
+    return _LAYER_NAMES.get(plain(name))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A phrase that helps someone who wrote ``name``: the layer it is an alias of, or the nearest known name."""
+    meant = layer_named(name)
+    if meant in known:
+        return f"{name} is called {meant} here"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+
+
+def match_columns(
+    layer: str, headings: Sequence[str], *, named: Mapping[str, str]
+) -> tuple[dict[str, str], list[Remark]]:
+    """Which heading holds which column of the contract.
+
+    A heading named in the settings comes first, then the column's own name, its Chinese name
+    and its aliases in their order; case, width, spaces, underscores and a unit in brackets do
+    not matter. A heading serves one column.
+
+    Parameters
+    ----------
+    layer : str
+        Name in ``schema.LAYERS``.
+    headings : sequence of str
+        As they stand in the file.
+    named : mapping
+        ``[input.<layer>] columns``: our name → the file's heading; also ``x`` and ``y``.
+
+    Returns
+    -------
+    chosen : dict
+        Our name → heading.
+    faults : list of Remark
+        Settings that name a column or a heading that does not exist.
+    """
+    columns = LAYERS[layer].columns
+    faults = _faults_of_named(layer, headings, named)
+    chosen = {name: heading for name, heading in named.items() if heading in headings}
+    by_plain: dict[str, str] = {}
+    for heading in headings:
+        by_plain.setdefault(plain(_without_bracket(heading)), heading)
+    for spellings in (lambda c: (c.name,), lambda c: (c.zh,), lambda c: c.aliases):
+        for column in columns:
+            if column.name in chosen:
+                continue
+            found = (by_plain.get(plain(each)) for each in spellings(column))
+            free = [each for each in found if each is not None and each not in chosen.values()]
+            if free:
+                chosen[column.name] = free[0]
+    return {key: chosen[key] for key in sorted(chosen)}, faults
+
+
+def _faults_of_named(layer: str, headings: Sequence[str], named: Mapping[str, str]) -> list[Remark]:
+    known = [each.name for each in LAYERS[layer].columns] + ["x", "y"]
+    faults = [
+        fault("column-unknown", f"settings name a column {name!r} that the contract has not", layer=layer,
+              remedy=nearest(name, known))
+        for name in named if name not in known
+    ]  # fmt: skip
+    return faults + [
+        fault("heading-missing", f"settings look for a heading {heading!r} that the file has not", layer=layer,
+              column=name, remedy=f"its headings: {', '.join(headings[:12])}")
+        for name, heading in named.items() if heading not in headings
+    ]  # fmt: skip
+
+
+def wrong_units(layer: str, chosen: Mapping[str, str]) -> list[Remark]:
+    """Faults for headings that state another unit than the contract's, as in 巷宽(cm)."""
+    faults = []
+    for column in LAYERS[layer].columns:
+        inside = _bracket(chosen.get(column.name, ""))
+        if inside in _OTHER_UNITS:
+            faults.append(
+                fault(
+                    "unit-other",
+                    f"heading {chosen[column.name]!r} states {inside}, expected {column.unit or 'no unit'}",
+                    layer=layer,
+                    column=column.name,
+                    remedy=f"convert the values to {column.unit or 'plain numbers'}",
+                )
+            )
+    return faults
+
+
+def _bracket(heading: str) -> str:
+    match = _BRACKETED.match(unicodedata.normalize("NFKC", heading).strip())
+    return plain(match.group(2)) if match else ""
+
+
+def _without_bracket(heading: str) -> str:
+    match = _BRACKETED.match(unicodedata.normalize("NFKC", heading).strip())
+    return match.group(1) if match else heading
+
+
+def unread(layer: str, headings: Sequence[str], read: Sequence[str]) -> list[Remark]:
+    """Notes that list the headings whose values were left in the file, personal ones apart."""
+    rest = [each for each in headings if each not in read]
+    personal = [each for each in rest if plain(_without_bracket(each)) in _PERSONAL]
+    other = [each for each in rest if each not in personal]
+    notes = []
+    if personal:
+        notes.append(
+            note("personal-unread", f"personal columns not read: {', '.join(personal)}", layer=layer)
+        )
+    if other:
+        notes.append(note("columns-unread", f"columns not read: {', '.join(other)}", layer=layer))
+    return notes
+
+
+def coordinate_headings(headings: Sequence[str], named: Mapping[str, str]) -> Pair | None:
+    """The columns of a CSV that hold coordinates: named in the settings, in degrees, or in metres."""
+    if "x" in named and "y" in named:
+        return Pair(named["x"], named["y"], degrees=plain(_without_bracket(named["x"])) in _DEGREES[0])
+    by_plain: dict[str, str] = {}
+    for heading in headings:
+        by_plain.setdefault(plain(_without_bracket(heading)), heading)
+    for spellings in (_DEGREES, _METRES):
+        x, y = (next((by_plain[each] for each in names if each in by_plain), None) for names in spellings)
+        if x is not None and y is not None:
+            return Pair(x, y, degrees=spellings is _DEGREES)
+    return None
+
+
+def unit_words(column: Column) -> tuple[str, ...]:
+    """How the unit of a column may be written behind a number."""
+    return UNIT_WORDS.get(column.unit, ())
+
+
+def _layer_names() -> dict[str, str]:
+    names: dict[str, str] = {}
+    for spellings in (lambda a: (a.name,), lambda a: (a.zh, a.en), lambda a: a.aliases):
+        for layer in LAYERS.values():
+            for each in spellings(layer):
+                names.setdefault(plain(each), layer.name)
+    return names
+
+
+_LAYER_NAMES = _layer_names()
+_PERSONAL = frozenset(plain(each) for each in PERSONAL_HEADINGS)

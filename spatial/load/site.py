@@ -1,0 +1,80 @@
+"""What reading gives: the checked layers of one community in one metric system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+from numpy.typing import NDArray
+
+from spatial.errors import Remark
+from spatial.schema import LAYERS
+
+__all__ = ["PANDAS_DTYPES", "Elevation", "InputFile", "Site", "contract_frame"]
+
+#: The pandas type of each type in the contract. Text is ``str`` with missing values.
+PANDAS_DTYPES = {"text": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that was read: its name within the community folder and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Elevation:
+    """Heights on a raster in the system of the site."""
+
+    values: NDArray[np.float32]  # (rows, cols) [m], NaN where unknown
+    transform: tuple[float, float, float, float, float, float]  # x = a·col + b·row + c, y = d·col + e·row + f
+
+
+@dataclass(frozen=True)
+class Site:
+    """A community as read: checked layers, keyed as in ``schema.LAYERS``, only those present.
+
+    Every layer has all columns of the contract in their order, rows sorted by id (by geometry
+    where there is none), flat single-part lines and points, valid polygons. ``alleys`` and
+    ``boundary`` are always there; ``households`` unless there was nothing to take them from.
+    """
+
+    community: str  # safe as a file name
+    crs: pyproj.CRS  # projected, metres
+    layers: Mapping[str, gpd.GeoDataFrame]
+    elevation: Elevation | None
+    inputs: tuple[InputFile, ...]
+    remarks: tuple[Remark, ...]  # doubts and notes of reading
+
+    def layer(self, name: str) -> gpd.GeoDataFrame:
+        """The layer of that name, or an empty one with every column of the contract."""
+        if name in self.layers:
+            return self.layers[name]
+        return contract_frame(name, {}, np.empty(0, dtype=object), self.crs)
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(each):,} {name}" for name, each in self.layers.items())
+        return f"Site({self.community}, {rows})"
+
+
+def contract_frame(
+    name: str, values: Mapping[str, pd.Series], geometry: NDArray[np.object_], crs: pyproj.CRS | None
+) -> gpd.GeoDataFrame:
+    """A layer with all columns of the contract: those in ``values``, the others empty."""
+    index = pd.RangeIndex(len(geometry))
+    table = {}
+    for column in LAYERS[name].columns:
+        dtype = PANDAS_DTYPES[column.dtype]
+        given = values.get(column.name)
+        table[column.name] = (
+            pd.Series(None, index=index, dtype=dtype)
+            if given is None
+            else given.astype(dtype).set_axis(index)
+        )
+    return gpd.GeoDataFrame(table, index=index, geometry=gpd.GeoSeries(geometry, index=index, crs=crs))

@@ -1,0 +1,163 @@
+"""Which file of a community folder holds which layer, by its name or by ``plan.toml``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from spatial.errors import DataError, Remark, fault, note
+from spatial.load.formats import FORMATS, Source, check_file, sources_in
+from spatial.load.headings import layer_named, nearest, plain
+from spatial.load.site import InputFile
+from spatial.schema import LAYERS
+from spatial.settings import InputLayer, Settings
+
+__all__ = ["find_sources", "hashed"]
+
+# beside the data in any folder of a GIS user, and nothing to say about
+_IGNORED_ENDINGS = (".md", ".toml", ".qgs", ".qgz", ".qml", ".qmd", ".sld", ".ies", ".ldt", ".lock", "~")
+_IGNORED_NAMES = ("readme", "license", "licence", "makefile", "thumbs.db", "desktop.ini")
+_SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".tfw", ".ovr")
+
+
+def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], list[Remark]]:
+    """Where each layer is.
+
+    A layer named in the settings is where they say. For the others every table of a GeoPackage
+    goes by its own name, a GeoPackage of one table and any other file also by the file's name;
+    the community's name in front of or behind it does not matter.
+
+    Returns
+    -------
+    sources : dict
+        By name in ``schema.LAYERS``.
+    remarks : list of Remark
+        Faults: settings for unknown layers or files, files that can't be read, a layer found
+        twice. Notes: files and tables that are not read.
+    """
+    stated = settings.input.layers
+    remarks = [
+        fault("layer-unknown", f"settings have a table [input.{each}]", remedy=nearest(each, list(LAYERS)))
+        for each in stated if each not in LAYERS
+    ]  # fmt: skip
+    found, said = _stated_sources(folder, {key: each for key, each in stated.items() if key in LAYERS})
+    remarks += said
+    by_name: dict[str, list[Source]] = {}
+    unread: list[str] = []
+    for path in _data_files(folder):
+        if path.suffix.lower() not in FORMATS:
+            unread.append(path.name)
+            continue
+        try:
+            check_file(path)
+            sources = sources_in(path)
+        except DataError as error:
+            remarks.append(fault("file-unreadable", str(error)))
+            continue
+        for source in sources:
+            meant = _meant(source, folder.name, alone=len(sources) == 1)
+            if meant is not None and _holds(meant, source):
+                by_name.setdefault(meant, []).append(source)
+            elif source not in found.values():
+                unread.append(str(source))
+    for name, sources in by_name.items():
+        if name in found or (name in stated and stated[name].file is not None):
+            continue
+        if len(sources) > 1:
+            listed = ", ".join(map(str, sources))
+            remedy = f'keep one, or say which: [input.{name}] file = "{sources[0].path.name}"'
+            remarks.append(fault("layer-twice", f"found more than once: {listed}", layer=name, remedy=remedy))
+        else:
+            found[name] = sources[0]
+    return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(unread)
+
+
+def hashed(folder: Path, sources: Iterable[Source]) -> tuple[InputFile, ...]:
+    """The files behind ``sources``, each once, with the SHA-256 of their bytes."""
+    inputs = []
+    for path in sorted({each.path for each in sources}):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        inputs.append(InputFile(path.relative_to(folder).as_posix(), digest))
+    return tuple(inputs)
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """What lies in the folder and is not obviously something else, in the order of names."""
+    return [
+        path
+        for path in sorted(folder.iterdir(), key=lambda each: each.name)
+        if not path.name.startswith((".", "~"))
+        and not path.name.lower().endswith((*_IGNORED_ENDINGS, *_SIDECARS))
+        and path.stem.lower() not in _IGNORED_NAMES
+        and path.name.lower() not in _IGNORED_NAMES
+    ]
+
+
+def _meant(source: Source, community: str, *, alone: bool) -> str | None:
+    names = [source.table] if source.table else []
+    if alone:
+        names.append(source.path.stem)
+    for name in names:
+        short = plain(name)
+        bare = short.removeprefix(plain(community)).removesuffix(plain(community))
+        meant = layer_named(short) or layer_named(bare)
+        if meant is not None:
+            return meant
+    return None
+
+
+def _holds(layer: str, source: Source) -> bool:
+    """A raster can only be a raster layer, and the other way round."""
+    is_raster = FORMATS[source.path.suffix.lower()] == "GeoTIFF"
+    return is_raster == (LAYERS[layer].geometry == ("raster",))
+
+
+def _stated_sources(folder: Path, stated: Mapping[str, InputLayer]) -> tuple[dict[str, Source], list[Remark]]:
+    found, faults = {}, []
+    for name, spec in stated.items():
+        try:
+            if spec.file is not None:
+                found[name] = _stated_source(folder, name, spec.file, spec.layer)
+            elif spec.layer is not None:
+                raise DataError("layer is given without a file; add file")
+        except DataError as error:
+            faults.append(fault("input-setting", f"[input.{name}]: {error}", layer=name))
+    return found, faults
+
+
+def _stated_source(folder: Path, name: str, file: str, table: str | None) -> Source:
+    relative = PurePosixPath(file.replace("\\", "/"))
+    if relative.is_absolute() or ".." in relative.parts or ":" in file or not relative.parts:
+        raise DataError(f"file {file!r} must be the name of a file in the community folder")
+    path = folder / relative
+    if path.suffix.lower() not in FORMATS:
+        raise DataError(f"{file} is not of a format that is read ({', '.join(FORMATS)})")
+    check_file(path)
+    sources = sources_in(path)
+    if table is not None:
+        sources = tuple(each for each in sources if each.table == table) or _no_table(path, table, sources)
+    if len(sources) != 1:
+        tables = ", ".join(each.table for each in sources) or "none"
+        raise DataError(f"{file} has {len(sources)} layers ({tables}); say which with layer")
+    if not _holds(name, sources[0]):
+        raise DataError(f"{file} is {FORMATS[path.suffix.lower()]}, which can't hold {name}")
+    return sources[0]
+
+
+def _no_table(path: Path, table: str, sources: Sequence[Source]) -> tuple[Source, ...]:
+    raise DataError(f"{path.name} has no layer {table!r}; it has {', '.join(each.table for each in sources)}")
+
+
+def _unread_note(unread: Sequence[str]) -> list[Remark]:
+    if not unread:
+        return []
+    formats = ", ".join(FORMATS)
+    return [
+        note(
+            "files-unread",
+            f"not read, because name or format is none of the contract's: {', '.join(unread)}",
+            remedy=f"formats: {formats}; names: {', '.join(LAYERS)}",
+        )
+    ]
