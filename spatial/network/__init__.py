@@ -1,0 +1,23 @@
+"""The network of alleys: nodes and edges, stops on it and walking distances along it.
+
+Layers come in as drawn and leave repaired, with a note for each repair.
+"""
+
+from spatial.network.build import AlleyNetwork, build_network
+from spatial.network.noding import TOUCH_M
+from spatial.network.stops import Stops, doors, snap_points
+from spatial.network.walks import StopGraph, Walks, nearest_stop, stop_graph, walks
+
+__all__ = [
+    "TOUCH_M",
+    "AlleyNetwork",
+    "StopGraph",
+    "Stops",
+    "Walks",
+    "build_network",
+    "doors",
+    "nearest_stop",
+    "snap_points",
+    "stop_graph",
+    "walks",
+]
