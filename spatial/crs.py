@@ -85,7 +85,7 @@ def crs_name(crs: pyproj.CRS) -> str:
 
 
 def is_metric(crs: pyproj.CRS, xy: tuple[float, float]) -> bool:
-    """Whether lengths near ``xy`` (in ``crs``) are metres within 1 %: false for degrees, feet, Web Mercator."""
+    """Whether lengths near ``xy`` in ``crs`` are metres within 1 %; not so in degrees, feet, Web Mercator."""
     if not crs.is_projected or any(each.unit_conversion_factor != 1.0 for each in crs.axis_info[:2]):
         return False
     lon, lat = _lon_lat(crs, xy)

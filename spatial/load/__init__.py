@@ -22,12 +22,11 @@ import pyproj
 from spatial.crs import crs_name, working_crs
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
-from spatial.load.elevation import read_elevation
 from spatial.load.formats import Source
 from spatial.load.layers import ReadLayer, bounds_of, place_layer, read_layer
 from spatial.load.site import Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed
-from spatial.load.store import fixed_writing, read_site_layers, write_site_layers
+from spatial.load.store import fixed_writing, read_site_layers, write_layers, write_site_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
@@ -40,6 +39,7 @@ __all__ = [
     "fixed_writing",
     "read_site",
     "read_site_layers",
+    "write_layers",
     "write_site_layers",
 ]
 
@@ -89,12 +89,15 @@ def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Rem
     remarks += said
     if "alleys" not in sources:
         remarks.append(_no_alleys(folder, sources))
-    crs, frames = None, {}
+    crs: pyproj.CRS | None = None
+    frames: dict[str, gpd.GeoDataFrame] = {}
     if "alleys" in layers:
         crs, frames, said = _placed_layers(layers, max_access_m=settings.input.max_access_m)
         remarks += said
     elevation = None
     if crs is not None and "elevation" in sources and "boundary" in frames:
+        from spatial.load.elevation import read_elevation
+
         bounds = tuple(frames["boundary"].total_bounds)
         elevation, said = read_elevation(sources["elevation"], crs, bounds, settings)
         remarks += said
@@ -124,8 +127,8 @@ def _no_alleys(folder: Path, sources: dict[str, Source]) -> Remark:
         "alleys-missing",
         f"no alleys: without them no grid, lamp or board can be planned. Found: {found}",
         layer="alleys",
-        remedy=f"add the centre-lines of all alleys and roads to {folder.name} as a line layer named alleys (巷道), "
-        'or name it in plan.toml: [input.alleys] file = "…"',
+        remedy=f"add the centre-lines of all alleys and roads to {folder.name} as a line layer named alleys "
+        '(巷道), or name it in plan.toml: [input.alleys] file = "…"',
     )
 
 

@@ -23,12 +23,12 @@ Mask = NDArray[np.bool_]
 
 _BLANKS = ("", "null", "<null>", "nan", "na", "n/a", "#n/a", "-", "--", "—", "/")
 # with the words of OpenStreetMap, where any kind of bridge, tunnel or lighting means yes
-_YES = frozenset(
-    "yes true t y 1 是 有 真 viaduct movable aqueduct boardwalk cantilever covered trestle lowwatercrossing "
-    "buildingpassage culvert avalancheprotector passage 24/7 automatic sunsetsunrise duskdawn limited "
-    "interval".split()
+_YES = frozenset(  # noqa: SIM905
+    """yes true t y 1 是 有 真 viaduct movable aqueduct boardwalk cantilever covered trestle
+    lowwatercrossing buildingpassage culvert avalancheprotector passage 24/7 automatic sunsetsunrise
+    duskdawn limited interval""".split()
 )
-_NO = frozenset("no false f n 0 否 无 没有 假 disused".split())
+_NO = frozenset(("no", "false", "f", "n", "0", "否", "无", "没有", "假", "disused"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _WHOLE_MAX = 2.0**53
@@ -140,7 +140,7 @@ def _defaults(cells: _Cells, series: pd.Series, *, given: bool, faults: list[Rem
 def _read_text(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
     text = as_text(raw)
     if cells.column.choices is None:
-        return pd.Series(np.where(text == "", None, text), dtype="str"), []
+        return _texts(text), []
     known = {plain(each): value for value, words in cells.column.choices.items() for each in (value, *words)}
     codes, words = pd.factorize(text)
     meant = np.array([known.get(plain(each), "") for each in words], dtype=object)
@@ -162,7 +162,13 @@ def _read_text(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
             f"write one of {', '.join(cells.column.choices)}",
         )
     meant = meant[codes] if len(words) else meant
-    return pd.Series(np.where(meant == "", None, meant), dtype="str"), said
+    return _texts(meant), said
+
+
+def _texts(text: Objects) -> pd.Series:
+    """Text with nothing where it is empty."""
+    series = pd.Series(text, dtype="str")
+    return series.mask(series == "")
 
 
 def _read_bool(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:

@@ -30,16 +30,17 @@ _HOUSE_MAX_M2 = 250.0
 _STOREY_M = 3.0
 _FLOOR_SHARE = 0.8
 _DWELLING_M2 = 90.0
-_NO_DWELLING = frozenset(
-    "industrial public retail garage garages shed roof school kindergarten university college church chapel "
-    "mosque temple shrine cathedral synagogue place_of_worship hospital clinic office commercial warehouse "
-    "hangar barn farm_auxiliary greenhouse stable cowshed sty hut carport parking service kiosk supermarket "
-    "restaurant cafe bar pub bank hotel train_station transportation station toilets transformer_tower "
-    "substation ruins construction civic government fire_station sports_hall sports_centre stadium grandstand "
-    "pavilion museum theatre library toll_booth water_tower silo storage_tank tower bunker bridge "
-    "工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建".split()
+_NO_DWELLING = frozenset(  # noqa: SIM905
+    """industrial public retail garage garages shed roof school kindergarten university college church
+    chapel mosque temple shrine cathedral synagogue place_of_worship hospital clinic office commercial
+    warehouse hangar barn farm_auxiliary greenhouse stable cowshed sty hut carport parking service kiosk
+    supermarket restaurant cafe bar pub bank hotel train_station transportation station toilets
+    transformer_tower substation ruins construction civic government fire_station sports_hall
+    sports_centre stadium grandstand pavilion museum theatre library toll_booth water_tower silo
+    storage_tank tower bunker bridge
+    工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建""".split()
 )
-_FLATS = frozenset("apartments block dormitory 住宅楼 公寓 楼房 小区 宿舍".split())
+_FLATS = frozenset(("apartments", "block", "dormitory", "住宅楼", "公寓", "楼房", "小区", "宿舍"))
 
 
 def complete_layers(
@@ -123,12 +124,12 @@ def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list
     }
     frame = contract_frame("households", values, homes.geometry.to_numpy(), crs)
     text = (
-        f"no layer of households; {int(counts.sum()):,} are ESTIMATED from {len(homes):,} of {len(buildings):,} "
-        "buildings: footprints of 40 m2 or more not of another use; 1 each under 250 m2 and up to 2 storeys, "
-        "else 0.8 x footprint x storeys / 90 m2"
+        f"no layer of households; {int(counts.sum()):,} are ESTIMATED from {len(homes):,} of "
+        f"{len(buildings):,} buildings: footprints of 40 m2 or more not of another use; 1 each under 250 m2 "
+        "and up to 2 storeys, else 0.8 x footprint x storeys / 90 m2"
     )
     remedy = "for a plan to act on, add a layer households (住户) with counts"
-    return {"households": frame}, [doubt("households-estimated", text, layer="households", remedy=remedy)]
+    return {"households": frame}, [note("households-estimated", text, layer="households", remedy=remedy)]
 
 
 def estimated_counts(area_m2: NDArray[np.float64], storeys: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -187,7 +188,9 @@ def _one_boundary(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]
         return {}, []
     names = given["name"].dropna()
     area = valid_polygons(np.array([shapely.union_all(given.geometry.to_numpy())], dtype=object))[0]
-    frame = _boundary_frame(names.iloc[0] if names.nunique() == 1 else None, area, crs)
+    frame = _boundary_frame(
+        names.iloc[0] if len(names) and (names == names.iloc[0]).all() else None, area, crs
+    )
     return {"boundary": frame}, [
         note("boundary-united", f"{len(given)} areas taken as one", layer="boundary")
     ]
@@ -215,8 +218,8 @@ def _incomplete(layers: Layers, max_access_m: float) -> list[Remark]:
     if 2 * counts[far].sum() <= counts.sum():
         return []
     text = (
-        f"{int(counts[far].sum()):,} of {int(counts.sum()):,} households lie more than {max_access_m:g} m from any "
-        f"alley (median {np.median(away_m):,.0f} m): the alleys are incomplete"
+        f"{int(counts[far].sum()):,} of {int(counts.sum()):,} households lie more than {max_access_m:g} m "
+        f"from any alley (median {np.median(away_m):,.0f} m): the alleys are incomplete"
     )
     remedy = (
         "draw the small alleys too, or raise input.max_access_m if people really walk that far off any way"

@@ -219,7 +219,8 @@ def _geometry_column(database: sqlite3.Connection, table: str) -> tuple[str, int
 def _srs(database: sqlite3.Connection, srs_id: int) -> pyproj.CRS | None:
     """The system of a row of ``gpkg_spatial_ref_sys``; None where it is undefined (-1, 0)."""
     row = database.execute(
-        "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys WHERE srs_id = ?",
+        "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys "
+        "WHERE srs_id = ?",
         (srs_id,),
     ).fetchone()
     if srs_id in (-1, 0) or row is None or str(row[2]).strip().lower() in ("", "undefined"):

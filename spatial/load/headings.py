@@ -74,7 +74,7 @@ def layer_named(name: str) -> str | None:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A phrase that helps someone who wrote ``name``: the layer it is an alias of, or the nearest known name."""
+    """Help for someone who wrote ``name``: the layer it is an alias of, or the nearest known name."""
     meant = layer_named(name)
     if meant in known:
         return f"{name} is called {meant} here"
@@ -132,7 +132,7 @@ def _faults_of_named(layer: str, headings: Sequence[str], named: Mapping[str, st
         for name in named if name not in known
     ]  # fmt: skip
     return faults + [
-        fault("heading-missing", f"settings look for a heading {heading!r} that the file has not", layer=layer,
+        fault("heading-missing", f"settings name a heading {heading!r} that the file has not", layer=layer,
               column=name, remedy=f"its headings: {', '.join(headings[:12])}")
         for name, heading in named.items() if heading not in headings
     ]  # fmt: skip

@@ -161,12 +161,12 @@ def _layer_crs(
 
 
 def _datum_doubt(name: str, raw: RawLayer, crs: pyproj.CRS, datum: str | None) -> list[Remark]:
-    """Degrees in China without a statement may be shifted by half a kilometre: Amap and Baidu show them so."""
+    """Degrees in China without a statement may be shifted by half a kilometre, as on Amap and Baidu."""
     west, south, east, north = bounds_of(raw.geometry)
     in_china = 73.0 <= (west + east) / 2 <= 135.5 and 18.0 <= (south + north) / 2 <= 54.0
     if datum is not None or not crs.is_geographic or not in_china or crs_name(crs) == "EPSG:4490":
         return []
-    text = "degrees in China, taken as true (WGS 84); coordinates from Amap, Tencent or Baidu are 500–1,300 m off"
+    text = "degrees in China, taken as true (WGS 84); those from Amap, Tencent or Baidu are 500–1,300 m off"
     remedy = f'say which with [input.{name}] datum = "wgs84", "cgcs2000", "gcj02" or "bd09"'
     return [doubt("datum-unstated", text, layer=name, remedy=remedy)]
 
@@ -229,8 +229,9 @@ def _with_ids(
         double = pd.Series(ids).duplicated(keep=False).to_numpy()
         if split.any() and layer.name != "groups" and double[split].any():
             remedy = "split the multipart rows yourself and number their parts"
-            remarks.append(fault("id-double", "parts of split rows would take ids that other rows have",
-                                 layer=layer.name, column=column, ids=ids[double & split], remedy=remedy))  # fmt: skip
+            text = "parts of split rows would take ids that other rows have"
+            where = {"layer": layer.name, "column": column, "ids": ids[double & split]}
+            remarks.append(fault("id-double", text, remedy=remedy, **where))
     else:
         order = geometric_order(geometry, ties=_row_texts(columns))
         width = max(3, len(str(len(order))))

@@ -89,11 +89,12 @@ def _faults(layer: str, geometry: Objects, labels: Objects) -> list[Remark]:
     faults += _told(fault, "geometry-type", layer, labels, wrong,
                     f"are {found}; expected {' or '.join(allowed)}", _REMEDIES[allowed[-1]])  # fmt: skip
     if layer == "households":
-        several = (shapely.get_type_id(geometry) == GeometryType.MULTIPOINT) & (
-            shapely.get_num_geometries(geometry) > 1
+        n_points = np.where(
+            shapely.get_type_id(geometry) == GeometryType.MULTIPOINT, shapely.get_num_geometries(geometry), 1
         )
-        faults += _told(fault, "geometry-several-points", layer, labels, several,
-                        "have several points in one row", "make one row of each point, with its own count")  # fmt: skip
+        faults += _told(fault, "geometry-several-points", layer, labels, n_points > 1,
+                        "have several points in one row",
+                        "make one row of each point, with its own count")  # fmt: skip
     return faults
 
 
@@ -182,7 +183,7 @@ def _without_extent_dropped(
 
 
 def geometric_order(geometry: Objects, *, ties: Objects) -> NDArray[np.int64]:
-    """The order by west edge, south edge, then everything else about the shape; ``ties`` decide between equals."""
+    """The order by west edge, south edge, then the rest of the shape; ``ties`` decide between equals."""
     west_south = shapely.bounds(geometry)[:, :2].tolist()
     wkb = shapely.to_wkb(geometry)
     order = sorted(range(len(geometry)), key=lambda i: (west_south[i], wkb[i], ties[i]))

@@ -61,15 +61,15 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
                 by_name.setdefault(meant, []).append(source)
             elif source not in found.values():
                 unread.append(str(source))
-    for name, sources in by_name.items():
+    for name, several in by_name.items():
         if name in found or (name in stated and stated[name].file is not None):
             continue
-        if len(sources) > 1:
-            listed = ", ".join(map(str, sources))
-            remedy = f'keep one, or say which: [input.{name}] file = "{sources[0].path.name}"'
+        if len(several) > 1:
+            listed = ", ".join(map(str, several))
+            remedy = f'keep one, or say which: [input.{name}] file = "{several[0].path.name}"'
             remarks.append(fault("layer-twice", f"found more than once: {listed}", layer=name, remedy=remedy))
         else:
-            found[name] = sources[0]
+            found[name] = several[0]
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(unread)
 
 

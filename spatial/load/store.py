@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from spatial.errors import DataError
 from spatial.load.formats import Source, check_file, read_rows, read_source, sources_in
 from spatial.load.site import PANDAS_DTYPES, Site, contract_frame
-from spatial.schema import LAYERS
+from spatial.schema import LAYERS, PLAN_LAYERS
 
-__all__ = ["fixed_writing", "read_site_layers", "write_site_layers"]
+__all__ = ["fixed_writing", "read_site_layers", "write_layers", "write_site_layers"]
 
 #: One constant for every time stamp inside files, so that equal plans are equal bytes.
 _FIXED_DATE = "2000-01-01T00:00:00.000Z"
@@ -37,34 +37,59 @@ def fixed_writing() -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
+def write_layers(
+    layers: Mapping[str, pd.DataFrame],
+    path: Path,
+    *,
+    crs: pyproj.CRS | None,
+    geometry: Mapping[str, str] | None = None,
+) -> None:
+    """Write tables, with or without geometry, as layers of a GeoPackage, each in place of one of its name.
+
+    Equal tables written to no file make equal bytes.
+
+    Parameters
+    ----------
+    layers : mapping
+        GeoDataFrames, or DataFrames for plain tables, by name; written in this order.
+    path : Path
+        Made if missing, else added to.
+    crs : CRS or None
+        Of every layer with geometry.
+    geometry : mapping, optional
+        Geometry type by layer. Absent: the one type of the rows, else as for plan layers, else any.
+    """
+    types = {**{name: each.geometry for name, each in PLAN_LAYERS.items()}, **(geometry or {})}
+    with fixed_writing():
+        for name, rows in layers.items():
+            if not isinstance(rows, gpd.GeoDataFrame):
+                pyogrio.write_dataframe(rows, path, layer=name, driver="GPKG")
+                continue
+            found = rows.geom_type.unique()
+            declared = str(found[0]) if len(found) == 1 else types.get(name) or "Unknown"
+            # never promoted: a polygon has to come back as a polygon
+            pyogrio.write_dataframe(
+                rows.set_crs(crs),
+                path,
+                layer=name,
+                driver="GPKG",
+                geometry_type=declared,
+                promote_to_multi=False,
+            )
+
+
 def write_site_layers(site: Site, path: Path) -> None:
     """Write every layer of the site, the contract's columns only, to a new GeoPackage.
 
     Elevation, inputs and remarks are not stored. Equal sites make equal bytes.
     """
+    about = pd.DataFrame({"community": [site.community], "crs": [site.crs.to_wkt()]})
+    tables = {
+        name: site.layers[name][[*(each.name for each in LAYERS[name].columns), "geometry"]]
+        for name in sorted(site.layers)
+    }
     path.unlink(missing_ok=True)
-    with fixed_writing():
-        about = pd.DataFrame({"community": [site.community], "crs": [site.crs.to_wkt()]})
-        pyogrio.write_dataframe(about, path, layer=_ABOUT, driver="GPKG")
-        for name, rows in sorted(site.layers.items()):
-            columns = [each.name for each in LAYERS[name].columns]
-            pyogrio.write_dataframe(
-                rows[[*columns, "geometry"]],
-                path,
-                layer=name,
-                driver="GPKG",
-                append=True,
-                geometry_type=_geometry_type(name, rows),
-                promote_to_multi=False,
-            )
-
-
-def _geometry_type(name: str, rows: gpd.GeoDataFrame) -> str:
-    """The one type of all rows; layers of mixed types are stored as such, so that none is promoted."""
-    types = rows.geom_type.unique()
-    if len(types) == 1:
-        return str(types[0])
-    return {("line",): "LineString", ("point",): "Point"}.get(LAYERS[name].geometry, "Unknown")
+    write_layers({_ABOUT: about, **tables}, path, crs=site.crs, geometry=dict.fromkeys(tables, "Unknown"))
 
 
 def read_site_layers(path: Path) -> Site:
