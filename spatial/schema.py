@@ -560,6 +560,7 @@ def _terms() -> dict[str, Term]:
         "grids": ("网格", "Grids"),
         "grid_id": ("网格号", "Grid"),
         "code": ("编码", "Code"),
+        "name": ("名称", "Name"),
         "branch_id": ("党支部", "Party branch"),
         "worker_id": ("网格员", "Grid worker"),
         "households": ("户数", "Households"),

@@ -1,0 +1,497 @@
+"use strict";
+// Draws the view on folium's empty map. Text from data reaches the page through textContent alone.
+(function () {
+  const view = JSON.parse(document.getElementById("view").textContent);
+  const frame = document.querySelector(".folium-map");
+  const map = window[frame.id];
+  const byId = (id) => document.getElementById(id);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const wide = window.matchMedia("(min-width: 900px)");
+  let english = false;
+  let chosen = null;
+
+  // ── words ───────────────────────────────────────────────────────────────────────────────────
+
+  function say(key, values) {
+    return view.words[key][english ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  }
+
+  function whole(number) {
+    return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ",");
+  }
+
+  const metres = (number) => say("metres", { n: whole(number) });
+  const percent = (share) => String(Math.round(100 * share));
+
+  function element(tag, text, name) {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (name) made.className = name;
+    return made;
+  }
+
+  function button(text, act) {
+    const made = element("button", text);
+    made.type = "button";
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  // ── shapes: steps of millionths of a degree from the frame's south-west corner ──────────────
+
+  function place(at) {
+    return L.latLng(view.frame[1] + at[1] / 1e6, view.frame[0] + at[0] / 1e6);
+  }
+
+  function line(steps) {
+    const points = [];
+    let east = 0;
+    let north = 0;
+    for (let i = 0; i < steps.length; i += 2) {
+      east += steps[i];
+      north += steps[i + 1];
+      points.push(place([east, north]));
+    }
+    return points;
+  }
+
+  const area = (polygons) => polygons.map((rings) => rings.map(line));
+
+  function drawAreas(polygons, options) {
+    if (polygons.length) L.polygon(area(polygons), { interactive: false, stroke: false, ...options }).addTo(map);
+  }
+
+  function drawLines(lines, options) {
+    if (lines.length) L.polyline(lines.map(line), { interactive: false, ...options }).addTo(map);
+  }
+
+  function sign(at, name, text) {
+    const icon = L.divIcon({ className: "sign " + name, html: element("span", text), iconSize: null });
+    return L.marker(place(at), { icon: icon, interactive: false, keyboard: false });
+  }
+
+  // ── the map ─────────────────────────────────────────────────────────────────────────────────
+
+  const outlines = new Map(); // grid number → its outline
+  const lampDots = [];
+  const signs = []; // { marker, shown(zoom scale in pixels per metre) }
+
+  function drawGround() {
+    drawAreas(view.boundary, { stroke: true, color: colour("outline"), weight: 2, fill: false });
+    for (const grid of view.grids) {
+      drawAreas(grid.shape, { fillColor: colour("tint-" + (grid.tint % 6)), fillOpacity: 1 });
+    }
+    drawAreas(view.barriers.areas, { fillColor: colour("barrier"), fillOpacity: 0.7 });
+    drawLines(view.barriers.lines, { color: colour("barrier"), weight: 5, opacity: 0.8 });
+    drawAreas(view.ground, { fillColor: colour("building"), fillOpacity: 0.75 });
+    for (const grid of view.grids) {
+      const outline = L.polygon(area(grid.shape), {
+        interactive: false, fill: false, color: colour("outline"), weight: 2,
+      });
+      outlines.set(grid.grid_id, outline.addTo(map));
+    }
+  }
+
+  function drawAlleys() {
+    const dark = "n_lamps" in view.figures;
+    drawLines(view.alleys.all, {
+      color: colour("dark"), weight: 3, lineCap: "butt", dashArray: dark ? "6 5" : null,
+    });
+    drawLines(view.alleys.lit, { color: colour("lit"), weight: 5, lineCap: "butt" });
+  }
+
+  function drawPoints() {
+    for (const lamp of view.lamps) {
+      const standing = lamp.status === "existing";
+      const dot = L.circleMarker(place(lamp.at), {
+        interactive: false, color: colour("lamp-ring"), weight: standing ? 2 : 1.5,
+        fillColor: colour(standing ? "paper" : "lamp"), fillOpacity: 1,
+      });
+      lampDots.push(dot.addTo(map));
+    }
+    for (const each of view.places) {
+      signs.push({ marker: sign(each.at, "landmark", each.name), shown: (scale) => scale > 1.2 });
+    }
+    for (const name of view.alleys.names) addAlleyName(name);
+    for (const grid of view.grids) {
+      const large = (scale) => grid.radius_m * scale;
+      if (grid.meeting) {
+        signs.push({ marker: sign(grid.meeting, "star", "★"), shown: (scale) => large(scale) > 18 });
+      }
+      signs.push({ marker: sign(grid.at, "disc", String(grid.grid_id)), shown: (scale) => large(scale) > 9 });
+    }
+    for (const board of view.boards) signs.push({ marker: sign(board.at, "board", "栏"), shown: () => true });
+  }
+
+  function addAlleyName(name) {
+    const label = element("span", name.name);
+    label.style.transform = "translate(-50%, -50%) rotate(" + -name.heading_deg + "deg)";
+    const icon = L.divIcon({ className: "sign alley-name", html: label, iconSize: null });
+    const marker = L.marker(place(name.at), { icon: icon, interactive: false, keyboard: false });
+    const wanted = 17 * name.name.length + 30; // pixels that the words take along the alley
+    signs.push({ marker: marker, shown: (scale) => name.length_m * scale > wanted && scale > 1.2 });
+  }
+
+  function pixelsPerMetre() {
+    const centre = map.getCenter();
+    const east = map.containerPointToLatLng(map.latLngToContainerPoint(centre).add([100, 0]));
+    return 100 / map.distance(centre, east);
+  }
+
+  // Only what is in sight and has room is in the document, so that a town stays quick to move.
+  function tidySigns() {
+    const scale = pixelsPerMetre();
+    const bounds = map.getBounds().pad(0.1);
+    for (const each of signs) {
+      const wanted = bounds.contains(each.marker.getLatLng()) && each.shown(scale);
+      if (wanted !== map.hasLayer(each.marker)) wanted ? each.marker.addTo(map) : each.marker.remove();
+    }
+    const radius = Math.max(2.5, Math.min(8, 1.6 + 3.2 * scale));
+    for (const dot of lampDots) dot.setRadius(radius);
+    frame.classList.toggle("small-signs", scale < 0.75);
+  }
+
+  function addControls() {
+    L.control.zoom({ position: "topright" }).addTo(map);
+    const north = L.control({ position: "topleft" });
+    north.onAdd = () => element("div", undefined, "north");
+    north.addTo(map);
+    const Scale = L.Control.Scale.extend({
+      _updateMetric(maxMeters) {
+        const length = this._getRoundNum(maxMeters);
+        this._updateScale(this._mScale, metres(length), length / maxMeters);
+      },
+    });
+    return new Scale({ imperial: false, maxWidth: 140, position: "topleft" }).addTo(map);
+  }
+
+  function showAll() {
+    const [west, south, east, north] = view.frame;
+    const sheet = wide.matches || document.body.dataset.panel === "none" ? 0 : byId("panel").offsetHeight;
+    map.fitBounds([[south, west], [north, east]], {
+      animate: false, paddingTopLeft: [12, 12], paddingBottomRight: [12, sheet + 12],
+    });
+  }
+
+  // ── what was tapped ─────────────────────────────────────────────────────────────────────────
+
+  function inside(point, polygons) {
+    let odd = false;
+    for (const rings of polygons) {
+      for (const ring of rings) {
+        for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) {
+          const a = ring[i];
+          const b = ring[j];
+          if (a.lat > point.lat !== b.lat > point.lat &&
+              point.lng < ((b.lng - a.lng) * (point.lat - a.lat)) / (b.lat - a.lat) + a.lng) odd = !odd;
+        }
+      }
+    }
+    return odd;
+  }
+
+  function nearest(kind, items, point, reach) {
+    let best = null;
+    for (const item of items) {
+      const away = map.latLngToContainerPoint(place(item.at)).distanceTo(point);
+      if (away <= reach && (!best || away < best.away)) best = { kind: kind, item: item, away: away };
+    }
+    return best;
+  }
+
+  function tapped(event) {
+    const board = nearest("board", view.boards, event.containerPoint, 20);
+    const lamp = nearest("lamp", view.lamps, event.containerPoint, 14);
+    if (board && !(lamp && lamp.away < board.away)) return board;
+    if (lamp) return lamp;
+    const grid = view.grids.find((each) => inside(event.latlng, outlines.get(each.grid_id).getLatLngs()));
+    return grid ? { kind: "grid", item: grid } : null;
+  }
+
+  function choose(what, focus) {
+    if (chosen && chosen.kind === "grid") {
+      outlines.get(chosen.item.grid_id).setStyle({ weight: 2, color: colour("outline") });
+    }
+    if (chosen && chosen.ring) chosen.ring.remove();
+    chosen = what;
+    if (what && what.kind === "grid") {
+      outlines.get(what.item.grid_id).setStyle({ weight: 5, color: colour("chosen") }).bringToFront();
+    } else if (what) {
+      what.ring = L.circleMarker(place(what.item.at), {
+        interactive: false, radius: 15, color: colour("chosen"), weight: 4, fill: false,
+      }).addTo(map);
+    }
+    showDetails();
+    openPanel(what ? "details" : "legend");
+    if (what && focus) zoomTo(what);
+  }
+
+  function zoomTo(what) {
+    const sheet = wide.matches ? 0 : byId("panel").offsetHeight;
+    const bounds = what.kind === "grid"
+      ? outlines.get(what.item.grid_id).getBounds() : place(what.item.at).toBounds(80);
+    map.fitBounds(bounds, { paddingTopLeft: [40, 40], paddingBottomRight: [40, sheet + 40], maxZoom: 19 });
+  }
+
+  // ── the panel ───────────────────────────────────────────────────────────────────────────────
+
+  function openPanel(name) {
+    document.body.dataset.panel = name;
+  }
+
+  function rows(pairs) {
+    const list = element("dl");
+    for (const [key, value] of pairs) {
+      if (value === null || value === undefined || value === "") continue;
+      list.append(element("dt", view.words[key][english ? 1 : 0]), element("dd", value));
+    }
+    return list;
+  }
+
+  const orNull = (value, show) => (value === null || value === undefined ? null : show(value));
+  const households = (n) => orNull(n, (value) => say("households_value", { n: whole(value) }));
+  const gridName = (id) => orNull(id, (value) => say("grid_title", { id: value }));
+
+  const describe = {
+    grid: (grid) => [
+      say("grid_title", { id: grid.grid_id }),
+      [
+        ["households", households(grid.households)],
+        ["meeting_point", orNull(grid.meeting_alley, (name) => say("on_alley", { name: name }))],
+        ["walk_mean", orNull(grid.walk_mean_m, metres)],
+        ["nearest_boards", grid.boards.join(say("separator"))],
+        ["leader_role", grid.leader_role],
+      ],
+    ],
+    lamp: (lamp) => [
+      say(lamp.status === "existing" ? "lamp_existing_title" : "lamp_new_title", { code: lamp.lamp_code }),
+      [
+        ["alley", lamp.alley],
+        ["grid", gridName(lamp.grid_id)],
+        ["order", lamp.status === "existing" ? null : orNull(lamp.rank, (n) => say("order_value", { n: n }))],
+        ["gain_m", orNull(lamp.gain_m, metres)],
+      ],
+    ],
+    board: (board) => [
+      say("board_title", { code: board.board_code }),
+      [
+        ["alley", board.alley],
+        ["grid", gridName(board.grid_id)],
+        ["households_served", households(board.households_served)],
+        ["keeper_role", board.keeper_role],
+      ],
+    ],
+  };
+
+  function showDetails() {
+    const details = byId("details");
+    if (!chosen) {
+      details.replaceChildren(element("h2", say("details")), element("p", say("hint")));
+      return;
+    }
+    const [title, pairs] = describe[chosen.kind](chosen.item);
+    details.replaceChildren(element("h2", title), rows(pairs));
+  }
+
+  function showLegend() {
+    const figures = view.figures;
+    const lines = [
+      ["grid", view.grids.length, "1"],
+      ["meeting", view.grids.some((each) => each.meeting), "★"],
+      ["lamp-new", view.lamps.some((each) => each.status !== "existing"), ""],
+      ["lamp-existing", view.lamps.some((each) => each.status === "existing"), ""],
+      ["board", view.boards.length, "栏"],
+      ["lit", "n_lamps" in figures, ""],
+      ["dark", "n_lamps" in figures, ""],
+      ["alley", !("n_lamps" in figures), ""],
+      ["building", view.ground.length, ""],
+      ["barrier", view.barriers.lines.length + view.barriers.areas.length, ""],
+    ];
+    const list = byId("legend").querySelector("ul");
+    list.replaceChildren(
+      ...lines.filter((each) => each[1]).map(([name, , text]) => {
+        const item = element("li");
+        const swatch = element("span", text, "swatch swatch-" + name);
+        swatch.setAttribute("aria-hidden", "true");
+        item.append(swatch, element("span", say("legend_" + name.replace("-", "_"))));
+        return item;
+      }),
+    );
+  }
+
+  function showPicker() {
+    byId("picker").hidden = byId("show-picker").hidden = !view.grids.length;
+    byId("picker").querySelector("ul").replaceChildren(
+      ...view.grids.map((grid) => {
+        const item = element("li");
+        const each = button(String(grid.grid_id), () => choose({ kind: "grid", item: grid }, true));
+        each.setAttribute("aria-label", say("grid_title", { id: grid.grid_id }));
+        item.append(each);
+        return item;
+      }),
+    );
+  }
+
+  // ── title, sentence and lines ───────────────────────────────────────────────────────────────
+
+  function showTitle() {
+    const about = view.about;
+    const name = english ? about.name_en : about.name;
+    byId("name").textContent = name;
+    document.title = name + " " + say("title");
+    byId("date").hidden = about.date === null;
+    if (about.date) byId("date").textContent = byId("date").dateTime = about.date;
+  }
+
+  function showSentence() {
+    const figures = view.figures;
+    const parts = [];
+    if ("n_grids" in figures) parts.push(say("sentence_grids", { n: whole(figures.n_grids) }));
+    if ("n_lamps" in figures) parts.push(say("sentence_lamps", { n: whole(figures.n_lamps) }));
+    if ("n_boards" in figures) parts.push(say("sentence_boards", { n: whole(figures.n_boards) }));
+    const sentence = byId("sentence");
+    sentence.replaceChildren(element("span", parts.join(" · ")));
+    const caution = byId("caution");
+    const ids = view.grids.filter((each) => each.fault).map((each) => each.grid_id);
+    caution.hidden = !ids.length;
+    if (ids.length) {
+      caution.textContent = say("grid_faults", {
+        ids: ids.join(say("separator")), min: figures.min_households, max: figures.max_households,
+      });
+    }
+    if (!("n_lamps" in figures)) return;
+    const lit = { lit: whole(figures.lit_m), share: percent(figures.share_lit), before: percent(figures.share_before) };
+    sentence.append(" ", element("strong", say("sentence_lit", lit)));
+    byId("share").hidden = false;
+    byId("share").querySelector(".share-lit").style.width = 100 * figures.share_lit + "%";
+    byId("share").querySelector(".share-before").style.width = 100 * figures.share_before + "%";
+    byId("proven").hidden = figures.bound_m === null;
+    if (figures.bound_m !== null) {
+      const proven = { n: whole(figures.n_lamps), bound: whole(figures.bound_m) };
+      byId("proven").textContent = say(figures.proven ? "proven_best" : "proven_bound", proven);
+    }
+  }
+
+  function showRemark() {
+    const figures = view.figures;
+    const lines = [];
+    if (figures.reach_m) {
+      lines.push(say(figures.line_of_sight ? "light_model" : "light_model_open", { reach: figures.reach_m }));
+    }
+    if (figures.households_estimated) lines.push(say("households_estimated"));
+    if (view.mode === "planner") lines.push(say("personal"));
+    byId("remark").textContent = lines.join(" ");
+  }
+
+  // ── the planner's tables and remarks ────────────────────────────────────────────────────────
+
+  const keyOf = { grids: ["grid", "grid_id"], lamps: ["lamp", "lamp_code"], boards: ["board", "board_code"] };
+
+  function tableOf(table) {
+    const made = element("table");
+    const head = element("tr");
+    for (const column of table.columns) head.append(element("th", view.words[column][english ? 1 : 0]));
+    made.append(element("thead"), element("tbody"));
+    made.tHead.append(head);
+    const [kind, key] = keyOf[table.name];
+    const items = new Map(view[table.name].map((item) => [item[key], item]));
+    const at = table.columns.indexOf(key);
+    for (const values of table.rows) {
+      const row = element("tr");
+      values.forEach((value, column) => {
+        const cell = element("td");
+        const text = value === null ? "" : String(value);
+        if (column === at) cell.append(button(text, () => choose({ kind: kind, item: items.get(value) }, true)));
+        else cell.textContent = text;
+        row.append(cell);
+      });
+      made.tBodies[0].append(row);
+    }
+    return made;
+  }
+
+  function remarkItem(remark) {
+    const item = element("li");
+    const where = [remark.layer, remark.column].filter(Boolean).join(".");
+    item.append(element("p", (where ? where + ": " : "") + remark.message));
+    if (remark.ids.length) {
+      const more = remark.n > remark.ids.length ? " …" : "";
+      item.append(element("p", remark.ids.join(say("separator")) + more, "small"));
+    }
+    if (remark.remedy) item.append(element("p", remark.remedy, "small"));
+    if (remark.box) {
+      const bounds = L.latLngBounds(remark.box.map(place));
+      item.append(button(say("show"), () => map.fitBounds(bounds, { maxZoom: 19, padding: [40, 40] })));
+    }
+    return item;
+  }
+
+  function fold(title, content, open) {
+    const made = element("details");
+    made.open = open;
+    made.append(element("summary", title), content);
+    return made;
+  }
+
+  function showTables() {
+    if (view.mode !== "planner") return;
+    const remarks = Object.entries(view.remarks).map(([kind, list]) => {
+      const items = element("ul", undefined, "remarks " + kind);
+      items.append(...list.map(remarkItem));
+      return fold(say(kind) + " " + list.length, items, kind === "faults" && list.length > 0);
+    });
+    const tables = view.tables.map((table) => {
+      const scroll = element("div", undefined, "scroll");
+      scroll.append(tableOf(table));
+      return fold(say(table.name) + " " + table.rows.length, scroll, false);
+    });
+    byId("tables").replaceChildren(...remarks, ...tables);
+  }
+
+  // ── together ────────────────────────────────────────────────────────────────────────────────
+
+  function showWords() {
+    document.documentElement.lang = english ? "en" : "zh-CN";
+    for (const each of document.querySelectorAll("[data-text]")) each.textContent = say(each.dataset.text);
+    for (const each of document.querySelectorAll("[data-label]")) {
+      each.setAttribute("aria-label", say(each.dataset.label));
+    }
+    byId("switch").textContent = say("switch");
+    byId("switch").lang = english ? "zh-CN" : "en";
+    byId("switch").setAttribute("aria-label", say("switch_label"));
+    frame.setAttribute("aria-label", say("map_label"));
+    for (const [name, key] of [["in", "zoom_in"], ["out", "zoom_out"]]) {
+      const control = frame.querySelector(".leaflet-control-zoom-" + name);
+      control.title = say(key);
+      control.setAttribute("aria-label", say(key));
+    }
+    const north = frame.querySelector(".north");
+    north.textContent = say("north");
+    north.setAttribute("role", "img");
+    north.setAttribute("aria-label", say("north_label"));
+    scale._update();
+    for (const show of [showTitle, showSentence, showLegend, showPicker, showDetails, showRemark, showTables]) show();
+  }
+
+  document.body.classList.add(view.mode);
+  frame.setAttribute("role", "application");
+  openPanel("legend");
+  drawGround();
+  drawAlleys();
+  drawPoints();
+  const scale = addControls();
+  showWords();
+  map.invalidateSize(false);
+  showAll();
+  tidySigns();
+  map.on("zoomend moveend", tidySigns);
+  map.on("click", (event) => choose(tapped(event), false));
+  new ResizeObserver(() => map.invalidateSize(false)).observe(frame);
+  byId("switch").addEventListener("click", () => { english = !english; showWords(); });
+  byId("close").addEventListener("click", () => openPanel("none"));
+  byId("show-legend").addEventListener("click", () => openPanel("legend"));
+  byId("show-picker").addEventListener("click", () => openPanel("picker"));
+  byId("show-all").addEventListener("click", showAll);
+  window.addEventListener("beforeprint", () => { map.invalidateSize(false); showAll(); });
+  window.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null, false); });
+})();

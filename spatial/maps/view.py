@@ -1,0 +1,410 @@
+"""What a page may show, as plain values: geometry in whole millionths of a degree, figures, names of alleys.
+
+The residents' view is built from an explicit list of columns, none of them personal; a column that is added
+to the contract does not appear on a page until it is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import shapely
+from geopandas import GeoDataFrame, GeoSeries
+from numpy.typing import NDArray
+
+from spatial.schema import LAYERS, PLAN_LAYERS
+from spatial.settings import Settings
+
+if TYPE_CHECKING:
+    from spatial.plan import Plan
+
+__all__ = ["planner_view", "public_view"]
+
+View = dict[str, Any]
+
+#: Columns of the plan's points that residents see beside their place.
+_LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
+_BOARD_COLUMNS = ("board_code", "status", "households_served", "grid_id", "keeper_role")
+
+_SIMPLIFY_M = 0.15  # what a pixel can't show at the closest zoom of a phone
+_TABLES = ("grids", "lamps", "boards")
+
+
+def public_view(plan: Plan) -> View:
+    """The residents' view of a plan: no household ids, no personal columns, no small counts.
+
+    Returns
+    -------
+    dict
+        Plain values: ``frame`` (west, south, east, north in degrees), ``figures``, and for each drawn layer
+        its rows; shapes count millionths of a degree east and north of the frame's south-west corner, each
+        point as the step from the one before.
+    """
+    settings = Settings.model_validate(plan.summary["settings"])
+    frame = _frame(plan)
+    sketch = _Sketch(*frame[:2])
+    return {
+        "mode": "public",
+        "about": _about(plan, settings),
+        "frame": frame,
+        "figures": _figures(plan, settings),
+        "boundary": sketch.areas(plan.site.layer("boundary").geometry) if "grids" not in plan.layers else [],
+        "ground": sketch.areas(_ground(plan)),
+        "barriers": _barriers(plan, sketch),
+        "alleys": _alleys(plan, sketch),
+        "grids": _grids(plan, settings, sketch),
+        "lamps": _points(plan, "lamps", _LAMP_COLUMNS, sketch),
+        "boards": _boards(plan, settings, sketch),
+        "places": _places(plan, sketch),
+    }
+
+
+def planner_view(plan: Plan) -> View:
+    """The residents' view with every table and remark of the plan, personal columns included."""
+    view = public_view(plan)
+    sketch = _Sketch(*view["frame"][:2])
+    tables = [_table(plan, name) for name in _TABLES if name in plan.layers]
+    remarks = {
+        kind: [_remark(plan, each, sketch) for each in plan.summary[kind]]
+        for kind in ("faults", "doubts", "notes")
+    }
+    return {**view, "mode": "planner", "tables": tables, "remarks": remarks}
+
+
+# ── figures and names ────────────────────────────────────────────────────────────────────────────────
+
+
+def _about(plan: Plan, settings: Settings) -> View:
+    """Names, date and identity of the plan, as they stand in the title."""
+    community = settings.community
+    folder = plan.site.community
+    return {
+        "name": community.name or folder,
+        "name_en": community.name_en or community.name or folder,
+        "date": community.date.isoformat() if community.date else None,
+        "plan_id": plan.summary["plan_id"],
+    }
+
+
+def _figures(plan: Plan, settings: Settings) -> View:
+    """The figures of the sentence and of the lines below the map; a part that was not planned has none."""
+    grids, lamps, boards = (plan.summary[name] for name in ("grids", "lamps", "boards"))
+    codes = {each["code"] for kind in ("notes", "doubts") for each in plan.summary[kind]}
+    figures: View = {"households_estimated": "households-estimated" in codes}
+    if grids is not None:
+        figures |= {
+            "n_grids": grids["n"],
+            "min_households": settings.grids.min_households,
+            "max_households": settings.grids.max_households,
+        }
+    if boards is not None:
+        figures |= {"n_boards": boards["n_chosen"]}
+    if lamps is not None:
+        figures |= {
+            "n_lamps": lamps["n_chosen"],
+            "lit_m": round(lamps["lit_m"]),
+            "share_lit": lamps["share_lit"],
+            "share_before": lamps["lit_before_m"] / lamps["alley_m"] if lamps["alley_m"] else 0.0,
+            "bound_m": None if lamps["bound_m"] is None else int(np.ceil(round(lamps["bound_m"], 3))),
+            "proven": lamps["gap"] == 0,
+            "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
+            "line_of_sight": settings.lamps.line_of_sight,
+        }
+    return figures
+
+
+# ── layers ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ground(plan: Plan) -> GeoSeries:
+    """Buildings; where there are none, the footprints of houses, shape only."""
+    layers = plan.site.layers
+    if "buildings" in layers:
+        return layers["buildings"].geometry
+    houses = plan.site.layer("households").geometry
+    return houses[houses.geom_type.isin(["Polygon", "MultiPolygon"])]
+
+
+def _barriers(plan: Plan, sketch: _Sketch) -> View:
+    shapes = plan.site.layer("barriers").geometry
+    areas = shapes.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
+    return {"lines": sketch.lines(shapes[~areas]), "areas": sketch.areas(shapes[areas])}
+
+
+def _alleys(plan: Plan, sketch: _Sketch) -> View:
+    """All centre-lines, their lit stretches joined to long lines, and each name with its place."""
+    alleys = plan.site.layer("alleys")
+    lit: list[list[int]] = []
+    if "stretches" in plan.layers:
+        stretches = plan.layers["stretches"]
+        bright = stretches[stretches["lit"].fillna(False).astype(bool)]
+        lit = sketch.lines(_joined(bright.geometry, bright["alley_id"]))
+    return {"all": sketch.lines(alleys.geometry), "lit": lit, "names": _alley_names(alleys, sketch)}
+
+
+def _joined(lines: GeoSeries, owner: pd.Series) -> GeoSeries:
+    """Pieces of the same alley that follow each other as one line."""
+    codes, _ = pd.factorize(owner)
+    order = np.argsort(codes, kind="stable")
+    if not len(order):
+        return lines
+    merged = shapely.line_merge(shapely.multilinestrings(lines.to_numpy()[order], indices=codes[order]))
+    return GeoSeries(shapely.get_parts(merged), crs=lines.crs)
+
+
+def _alley_names(alleys: GeoDataFrame, sketch: _Sketch) -> list[View]:
+    """Name, middle, heading and length of the longest alley of each name, longest first."""
+    named = alleys[alleys["name"].notna()].assign(length_m=lambda rows: rows.length)
+    named = named.sort_values(["length_m", "name"], ascending=[False, True], kind="stable").drop_duplicates(
+        "name"
+    )
+    lines = named.geometry.to_numpy()
+    half_m = named["length_m"].to_numpy() / 2
+    before = shapely.get_coordinates(shapely.line_interpolate_point(lines, half_m * 0.8))
+    after = shapely.get_coordinates(shapely.line_interpolate_point(lines, half_m * 1.2))
+    # Text runs from left to right, so a heading is folded into the half circle to the east.
+    heading = np.degrees(np.arctan2(after[:, 1] - before[:, 1], after[:, 0] - before[:, 0]))
+    heading = (heading + 90.0) % 180.0 - 90.0
+    middles = sketch.points(GeoSeries(shapely.line_interpolate_point(lines, half_m), crs=alleys.crs))
+    return [
+        {"name": name, "at": at, "heading_deg": round(float(turn)), "length_m": round(float(length_m))}
+        for name, at, turn, length_m in zip(named["name"], middles, heading, 2 * half_m, strict=True)
+    ]
+
+
+def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
+    """Grids with tint, place of the number, meeting point on the alley and figures that are not too small."""
+    if "grids" not in plan.layers:
+        return []
+    grids = plan.layers["grids"]
+    centre, radius_m = _widest_spots(grids.geometry)
+    spots = sketch.points(centre)
+    meetings, meeting_alleys = _meeting_points(plan, sketch)
+    boards = _boards_of_grids(plan, settings)
+    shown = (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
+    shapes = sketch.areas_by_row(grids.geometry)
+    records = _records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
+    for row, record in enumerate(records):
+        grid_id = record["grid_id"]
+        record |= {
+            "shape": shapes[row],
+            "tint": 0,
+            "at": spots[row],
+            "radius_m": round(float(radius_m[row]), 1),
+            "fault": pd.notna(grids["fault"].iloc[row]),
+            "boards": boards.get(grid_id, []),
+            "meeting": meetings[row] if shown[row] else None,
+            "meeting_alley": meeting_alleys[row] if shown[row] else None,
+        }
+        if not shown[row]:
+            record |= {"households": None, "walk_mean_m": None}
+    for record, tint in zip(records, _tints(grids.geometry), strict=True):
+        record["tint"] = tint
+    return records
+
+
+def _widest_spots(shapes: GeoSeries) -> tuple[GeoSeries, NDArray[np.float64]]:
+    """Centre and radius of the largest circle inside each area: where a number is read best. [m]"""
+    spokes = shapely.maximum_inscribed_circle(shapes.to_numpy(), tolerance=1.0)
+    return GeoSeries(shapely.get_point(spokes, 0), crs=shapes.crs), shapely.length(spokes)
+
+
+def _tints(shapes: GeoSeries) -> list[int]:
+    """A tint for each area so that areas with a common border differ; six are enough for areas in one piece.
+
+    Smallest-last greedy colouring [1]_: a planar map always has an area with at most five neighbours.
+
+    References
+    ----------
+    .. [1] D. Matula and L. Beck, "Smallest-last ordering and clustering and graph coloring algorithms",
+       Journal of the ACM 30, 1983, pp. 417-427.
+    """
+    areas = shapes.to_numpy()
+    one, other = shapely.STRtree(areas).query(areas, predicate="intersects")
+    pair = one < other
+    graph = nx.Graph()
+    graph.add_nodes_from(range(len(areas)))
+    graph.add_edges_from(sorted(zip(one[pair].tolist(), other[pair].tolist(), strict=True)))
+    colours = nx.greedy_color(graph, strategy="smallest_last")
+    return [colours[row] for row in range(len(areas))]
+
+
+def _meeting_points(plan: Plan, sketch: _Sketch) -> tuple[list[list[int] | None], list[str | None]]:
+    """Where each grid meets: the spot on the alley before the meeting door, and the alley's name.
+
+    The door itself is a household's and stays out of the page.
+    """
+    grids, households = plan.layers["grids"], plan.layers["households"]
+    doors = households.drop_duplicates("household_id").set_index("household_id").geometry
+    at_door = doors.reindex(grids["meeting_household_id"])
+    known = at_door.notna().to_numpy()
+    alleys = plan.site.layer("alleys")
+    lines = alleys.geometry.to_numpy()
+    points = at_door.to_numpy()[known]
+    spots: list[list[int] | None] = [None] * len(grids)
+    names: list[str | None] = [None] * len(grids)
+    if not known.any():
+        return spots, names
+    asked, nearest = shapely.STRtree(lines).query_nearest(points, all_matches=True)
+    first = nearest[np.unique(asked, return_index=True)[1]]
+    on_alley = shapely.line_interpolate_point(lines[first], shapely.line_locate_point(lines[first], points))
+    for row, at, name in zip(
+        np.flatnonzero(known),
+        sketch.points(GeoSeries(on_alley, crs=alleys.crs)),
+        _texts(alleys["name"].iloc[first]),
+        strict=True,
+    ):
+        spots[row], names[row] = at, name
+    return spots, names
+
+
+def _boards_of_grids(plan: Plan, settings: Settings) -> dict[int, list[str]]:
+    """For each grid the boards its households walk to, the most used first, those of a few left out."""
+    if "boards" not in plan.layers:
+        return {}
+    boards, households = plan.layers["boards"], plan.layers["households"]
+    code = boards.set_index("site_id")["board_code"]
+    used = households.assign(board=households["board_id"].map(code).fillna(households["board_id"]))
+    counts = used.groupby(["grid_id", "board"], as_index=False)["households"].sum()
+    counts = counts[counts["households"] >= settings.public.smallest_count]
+    counts = counts.sort_values(["grid_id", "households", "board"], ascending=[True, False, True])
+    return {int(grid): rows["board"].tolist() for grid, rows in counts.groupby("grid_id")}
+
+
+def _boards(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
+    records = _points(plan, "boards", _BOARD_COLUMNS, sketch)
+    for record in records:
+        if (record["households_served"] or 0) < settings.public.smallest_count:
+            record["households_served"] = None
+    return records
+
+
+def _points(plan: Plan, layer: str, columns: Sequence[str], sketch: _Sketch) -> list[View]:
+    """The plan's points of a layer with the columns named and the name of their alley."""
+    if layer not in plan.layers:
+        return []
+    rows = plan.layers[layer]
+    alleys = plan.site.layer("alleys")
+    name_of = alleys.set_index("alley_id")["name"]
+    names = _texts(rows["alley_id"].map(name_of))
+    places = sketch.points(rows.geometry)
+    return [
+        {**record, "at": at, "alley": name}
+        for record, at, name in zip(_records(rows, columns), places, names, strict=True)
+    ]
+
+
+def _places(plan: Plan, sketch: _Sketch) -> list[View]:
+    """Named places, by which people find their way on a map."""
+    places = plan.site.layer("places")
+    named = places[places["name"].notna()]
+    spots = sketch.points(named.geometry.representative_point())
+    return [{"name": name, "at": at} for name, at in zip(named["name"], spots, strict=True)]
+
+
+# ── the planner's tables and remarks ─────────────────────────────────────────────────────────────────
+
+
+def _table(plan: Plan, name: str) -> View:
+    columns = [each.name for each in PLAN_LAYERS[name].columns]
+    rows = [list(each.values()) for each in _records(plan.layers[name], columns)]
+    return {"name": name, "columns": columns, "rows": rows}
+
+
+def _remark(plan: Plan, remark: Mapping[str, Any], sketch: _Sketch) -> View:
+    """A remark as told, with the box of the rows it speaks of where the map can show them."""
+    shapes = _rows_named(plan, remark["layer"], remark["ids"])
+    box = None
+    if len(shapes):
+        corners = shapely.points(np.reshape(shapes.total_bounds, (2, 2)))
+        box = sketch.points(GeoSeries(corners, crs=shapes.crs))
+    shown = ("code", "layer", "column", "message", "n", "remedy")
+    return {**{key: remark[key] for key in shown}, "ids": remark["ids"][:20], "box": box}
+
+
+def _rows_named(plan: Plan, layer: str, ids: Iterable[str]) -> GeoSeries:
+    """Shapes of the rows of a layer by their ids, as planned or else as read; none where none are known."""
+    key = PLAN_LAYERS[layer].key[0] if layer in PLAN_LAYERS else getattr(LAYERS.get(layer), "id_column", None)
+    rows = plan.layers.get(layer, plan.site.layers.get(layer))
+    if key is None or not isinstance(rows, GeoDataFrame):
+        return GeoSeries([])
+    return rows.geometry[rows[key].astype("str").isin(list(ids)).to_numpy()]
+
+
+# ── plain values ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _records(rows: pd.DataFrame, columns: Sequence[str]) -> list[View]:
+    """Rows as dicts of text, whole numbers and figures to two places; what is empty is None."""
+    values = {name: _values(rows[name]) for name in columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _values(column: pd.Series) -> list[Any]:
+    if pd.api.types.is_float_dtype(column):
+        column = column.round(2)
+    return [None if pd.isna(each) else getattr(each, "item", lambda each=each: each)() for each in column]
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    return [None if pd.isna(each) else str(each) for each in column]
+
+
+# ── shapes ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _frame(plan: Plan) -> list[float]:
+    """West, south, east, north of the community. [degrees, WGS 84]"""
+    west, south, east, north = plan.site.layer("boundary").to_crs(4326).total_bounds
+    return [round(float(each), 6) for each in (west, south, east, north)]
+
+
+@dataclass(frozen=True)
+class _Sketch:
+    """Shapes as whole millionths of a degree (about 0.1 m) from a corner, each point a step from the last."""
+
+    west: float
+    south: float
+
+    def points(self, shapes: GeoSeries) -> list[list[int]]:
+        """``[east, north]`` of each point."""
+        return self._whole(shapes.to_crs(4326).to_numpy())[0].tolist()
+
+    def lines(self, shapes: GeoSeries) -> list[list[int]]:
+        """``[east, north, step, step, …]`` of each line, in order of rows."""
+        parts = shapely.get_parts(shapes.simplify(_SIMPLIFY_M).to_crs(4326).to_numpy())
+        return self._steps(parts)
+
+    def areas(self, shapes: GeoSeries) -> list[list[list[int]]]:
+        """Each polygon as its rings, the outer one first; each part of a multipolygon is a polygon."""
+        return [polygon for row in self.areas_by_row(shapes.simplify(_SIMPLIFY_M)) for polygon in row]
+
+    def areas_by_row(self, shapes: GeoSeries) -> list[list[list[list[int]]]]:
+        """For each row its polygons as rings, unsimplified, so that neighbours keep their common border."""
+        polygons, row = shapely.get_parts(shapes.to_crs(4326).to_numpy(), return_index=True)
+        rings, polygon = shapely.get_rings(polygons, return_index=True)
+        rows: list[list[list[list[int]]]] = [[] for _ in range(len(shapes))]
+        by_polygon: list[list[list[int]]] = [[] for _ in range(len(polygons))]
+        for at, ring in zip(polygon.tolist(), self._steps(rings), strict=True):
+            by_polygon[at].append(ring)
+        for at, each in zip(row.tolist(), by_polygon, strict=True):
+            rows[at].append(each)
+        return rows
+
+    def _steps(self, shapes: NDArray[Any]) -> list[list[int]]:
+        whole, owner = self._whole(shapes)
+        step = np.diff(whole, axis=0, prepend=np.zeros((1, 2), dtype=np.int64))
+        first = np.diff(owner, prepend=-1) != 0
+        step[first] = whole[first]
+        kept = first | step.any(axis=1)
+        ends = np.cumsum(np.bincount(owner[kept], minlength=len(shapes)))[:-1]
+        return [each.ravel().tolist() for each in np.split(step[kept], ends)] if len(shapes) else []
+
+    def _whole(self, shapes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        degrees, owner = shapely.get_coordinates(shapes, return_index=True)
+        return np.rint((degrees - (self.west, self.south)) * 1e6).astype(np.int64), owner

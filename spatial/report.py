@@ -1,0 +1,133 @@
+"""Tables of a plan for the office: one Excel file, headings in Chinese with units, text always as text."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from spatial.errors import first_ids
+from spatial.schema import LAYERS, PLAN_LAYERS, PlanColumn, term
+
+if TYPE_CHECKING:
+    from spatial.plan import Plan
+
+__all__ = ["write_tables"]
+
+#: Sheets in the order in which an office asks for them.
+_SHEETS = {"grids": "网格表", "lamps": "路灯表", "boards": "宣传栏表", "alleys": "巷道表"}
+_REMARKS = "说明"
+_CREATED = datetime.datetime(2000, 1, 1)  # same plan, same bytes
+
+#: Nothing from data is read as a formula, a link or a number: an id 0012 stays 0012, =1+1 stays text.
+_PLAIN = {
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+    "strings_to_numbers": False,
+    "in_memory": True,
+}
+
+_UNITS = {"m": "metre", "households": "households_unit", "people": "people", "lamps": "lamps_unit"}
+_UNITS_ZH = {"deg": "度", "lm": "流明", "W": "瓦", "CNY": "元"}
+_CELL_CHARACTERS = 32_767  # the most Excel holds
+
+
+def write_tables(plan: Plan, path: Path) -> None:
+    """Write grid roster, lamp schedule, board schedule, alley table and remarks as ``tables.xlsx``.
+
+    Parameters
+    ----------
+    plan : Plan
+        A part that was not planned has no sheet.
+    path : Path
+        Where to write; the same plan gives the same bytes. The file holds personal columns.
+    """
+    with xlsxwriter.Workbook(str(path), _PLAIN) as workbook:
+        workbook.set_properties({"created": _CREATED, "title": str(plan.summary["plan_id"])})
+        head = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
+        for name, title in _SHEETS.items():
+            if name in plan.layers:
+                columns = PLAN_LAYERS[name].columns
+                rows = _in_words(plan.layers[name])[[each.name for each in columns]].itertuples(index=False)
+                _write_sheet(workbook.add_worksheet(title), map(_heading, columns), rows, head=head)
+        _write_sheet(workbook.add_worksheet(_REMARKS), _remark_headings(), _remark_rows(plan), head=head)
+
+
+def _write_sheet(
+    sheet: Worksheet, headings: Iterable[str], rows: Iterable[Sequence[Any]], *, head: Format
+) -> None:
+    """A head line that stays in sight, rows below it, columns as wide as what they hold."""
+    widths = []
+    for column, heading in enumerate(headings):
+        sheet.write_string(0, column, heading, head)
+        widths.append(_width(heading))
+    for row, values in enumerate(rows, start=1):
+        for column, value in enumerate(values):
+            shown = _write_cell(sheet, row, column, value)
+            widths[column] = max(widths[column], _width(shown))
+    for column, width in enumerate(widths):
+        sheet.set_column(column, column, min(width + 2, 60))
+    sheet.freeze_panes(1, 0)
+
+
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
+    """Coded values as an office reads them: 新建 or 现有, 灯杆 or 墙装."""
+    if "status" in rows:
+        standing = rows["status"].eq("existing").fillna(False)
+        rows = rows.assign(status=standing.map({True: term("existing").zh, False: term("new").zh}))
+    if "mount" in rows:
+        choices = LAYERS["lamp_sites"].column("mount").choices or {}
+        rows = rows.assign(mount=rows["mount"].map({name: others[0] for name, others in choices.items()}))
+    return rows
+
+
+def _write_cell(sheet: Worksheet, row: int, column: int, value: Any) -> str:
+    """Write one value as what it is, nothing where it is empty; returns the text as shown."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, str):
+        sheet.write_string(row, column, value[:_CELL_CHARACTERS])
+        return value
+    number = round(float(value), 3)
+    sheet.write_number(row, column, number)
+    return f"{number:g}"
+
+
+def _heading(column: PlanColumn) -> str:
+    """The Chinese name with its unit: 平均步行距离(米)."""
+    unit = term(_UNITS[column.unit]).zh if column.unit in _UNITS else _UNITS_ZH.get(column.unit, column.unit)
+    name = term(column.name).zh
+    return f"{name}({unit})" if unit else name
+
+
+def _remark_headings() -> list[str]:
+    return ["类别", "代码", "图层", "字段", "内容", "数量", "编号", "办法"]
+
+
+def _remark_rows(plan: Plan) -> list[tuple[Any, ...]]:
+    """Faults first, then doubts, then notes, each in the order of the summary."""
+    return [
+        (
+            term(kind).zh,
+            each["code"],
+            term(each["layer"]).zh if each["layer"] else None,
+            each["column"] or None,
+            each["message"],
+            each["n"],
+            first_ids(each["ids"], n=20) or None,
+            each["remedy"] or None,
+        )
+        for kind in ("faults", "doubts", "notes")
+        for each in plan.summary[kind]
+    ]
+
+
+def _width(text: str) -> int:
+    """Width in Latin characters; a Chinese one takes two."""
+    return sum(2 if ord(each) > 0x2E7F else 1 for each in text[:60])
