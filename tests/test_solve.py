@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from spatial.errors import InfeasibleError
-from spatial.solve import cover_bound, max_cover, set_cover, set_partition
+from spatial.solve import cover_bound, max_cover, p_median, set_cover, set_partition
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -148,3 +149,67 @@ def test_maximal_covering_reaches_the_proven_optima(name: str, radius: int) -> N
     for each in [row for row in optima if float(row["radius"]) == radius][2:6]:
         solution = max_cover(sparse.csr_array(covers), demand, n=int(each["p"]))
         assert solution.value == solution.bound == float(each["covered"])
+
+
+def stored(walk: NDArray[np.float64], near: NDArray[np.bool_]) -> sparse.csr_array:
+    """The walks that exist, zeros stored."""
+    row, column = np.nonzero(near)
+    indptr = np.searchsorted(row, np.arange(len(walk) + 1))
+    return sparse.csr_array((walk[near], column, indptr), shape=walk.shape)
+
+
+@given(seed=seeds, n=st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_p_median_agrees_with_trying_every_choice(seed: int, n: int) -> None:
+    """First the most served within the cap, then the least walk; ties, zeros and missing pairs occur."""
+    random = np.random.default_rng(seed)
+    walk = random.integers(0, 12, (14, 9)).astype(float)
+    near = random.random((14, 9)) < 0.7
+    weight = random.integers(1, 6, 14).astype(float)
+    cap = float(random.integers(1, 12))
+    fixed, barred = np.zeros(9, dtype=bool), np.zeros(9, dtype=bool)
+    fixed[random.integers(0, 4)] = barred[random.integers(4, 9)] = True
+    choices = all_choices(9)
+    choices = choices[choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1)]
+    choices = choices[choices.sum(axis=1) <= n + 1]
+    cost = np.where(choices[:, None] & near, walk, 20.0).min(axis=2)
+    served = (cost <= cap) @ weight
+    best = (cost @ weight)[served == served.max()].min()
+    solution = p_median(
+        stored(walk, near),
+        weight,
+        n=n,
+        unreached=20.0,
+        fixed=fixed,
+        barred=barred,
+        cap=cap,
+        least_served=served.max(),
+    )
+    assert solution.value == solution.bound == best
+    free = p_median(stored(walk, near), weight, n=n, unreached=20.0, fixed=fixed, barred=barred)
+    assert free.value == free.bound == (cost @ weight).min()
+
+
+def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:
+    """Number of sites and all shortest paths. Repeated edges occur: the last counts."""
+    numbers = np.array(path.read_text().split(), dtype=np.int64)
+    n, _, p = numbers[:3]
+    edges = numbers[3:].reshape(-1, 3)
+    length = np.full((n, n), np.inf)
+    for a, b, each in edges:
+        length[a - 1, b - 1] = length[b - 1, a - 1] = each
+    graph = sparse.csr_array(np.where(np.isinf(length), 0, length))
+    return int(p), csgraph.shortest_path(graph, directed=False)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "optimum"), [("pmed1", 5819), ("pmed2", 4093), ("pmed3", 4250), ("pmed4", 3034), ("pmed5", 1355)]
+)
+def test_p_median_reaches_the_published_optima(name: str, optimum: int) -> None:
+    path = BENCHMARKS / "orlib_pmed" / f"{name}.txt"
+    if not path.exists():
+        pytest.skip("the p-median benchmarks are not beside the project")
+    p, walk = pmed(path)
+    solution = p_median(stored(walk, np.isfinite(walk)), np.ones(len(walk)), n=p, unreached=1e4)
+    assert solution.value == solution.bound == optimum
