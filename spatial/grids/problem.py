@@ -17,10 +17,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 __all__ = [
-    "Ints",
     "Floats",
     "GridFault",
     "GridProblem",
+    "Ints",
     "Partition",
     "Score",
     "State",
@@ -160,9 +160,7 @@ def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
     )
 
 
-def _cut_csr(
-    indptr: Ints, indices: Ints, values: Floats | None, rows: Ints
-) -> tuple[Ints, Ints, Floats]:
+def _cut_csr(indptr: Ints, indices: Ints, values: Floats | None, rows: Ints) -> tuple[Ints, Ints, Floats]:
     """Rows and columns ``rows`` of a CSR structure, renumbered."""
     local = np.full(len(indptr) - 1, -1, np.int64)
     local[rows] = np.arange(len(rows))

@@ -3,12 +3,14 @@
 A *flip* gives one row at a border to the grid across it. A *merge-split* joins two neighbouring
 grids, draws a random spanning tree of both and cuts it at one edge: every cut is scored exactly
 through prefix sums along the preorder, and one is drawn with the noise of the temperature
-(recombination after D. DeFord, M. Duchin and J. Solomon, Harvard Data Science Review 3.1, 2021, with an objective
-in place of their distribution). Broken limits are part of the cost, weighed as in
+(recombination after D. DeFord, M. Duchin and J. Solomon, Harvard Data Science Review 3.1, 2021, with
+an objective in place of their distribution). Broken limits are part of the cost, weighed as in
 :mod:`spatial.grids.trees`, so that faulty parts improve by the same moves.
 
 One random stream per start, seeded inside the kernel: plans do not depend on threads.
 """
+
+# ruff: noqa: NPY002  (compiled code has the legacy random stream only)
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spatial.grids.problem import Floats, Ints, Sub
+from spatial.grids.problem import Ints, Sub
 from spatial.grids.trees import HOUSEHOLD_FAULT, MISS_FAULT, random_tree
 
 __all__ = ["Landscape", "anneal", "landscape"]
@@ -398,9 +400,7 @@ def _anneal(  # type: ignore[no-untyped-def]
                 group_prefix[place + 1, k] = group_prefix[place, k]
             if group[row] >= 0:
                 group_prefix[place + 1, name_of[group[row]]] += w
-            new_lock = locked[row] >= 0 and (
-                parent[place] < 0 or locked[order[parent[place]]] != locked[row]
-            )
+            new_lock = locked[row] >= 0 and (parent[place] < 0 or locked[order[parent[place]]] != locked[row])
             lock_prefix[place + 1] = lock_prefix[place] + (1 if new_lock else 0)
         for place in range(m):
             local[order[place]] = -1

@@ -7,6 +7,8 @@ can save; the price per piece is bisected until the number of pieces is the one 
 that stay outside the limits are cut anew on fresh trees in a growing region of neighbouring grids.
 """
 
+# ruff: noqa: NPY002  (compiled code has the legacy random stream only)
+
 from __future__ import annotations
 
 import numpy as np

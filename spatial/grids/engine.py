@@ -1,0 +1,505 @@
+"""Cut rows into contiguous grids of a given size with short walks, and prove how good that is.
+
+Each connected part goes its own way: how many grids (arithmetic), which village groups stay whole,
+a feasible start, annealing from several starts, recombination of all grids met by set partitioning,
+a Lagrangian lower bound. Parts that can't be cut within the limits get grids all the same, with the
+fewest households in faulty grids that were found, and say which limit would have to give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spatial.errors import DataError, InfeasibleError, SolverError
+from spatial.grids.bound import lower_bound, search_prices
+from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
+from spatial.grids.problem import (
+    Floats,
+    GridFault,
+    GridProblem,
+    Ints,
+    Partition,
+    State,
+    Sub,
+    cut_out,
+    pieces,
+    score,
+)
+from spatial.grids.relax import counts, decide, impossible, plain_count, smallest_relaxation
+from spatial.grids.search import anneal, landscape
+from spatial.grids.trees import clashes, fault_size, start
+from spatial.settings import Effort, Grids
+from spatial.solve import set_partition
+
+__all__ = ["GridFault", "GridProblem", "Partition", "partition"]
+
+_BOUND_BY = "Lagrangian"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Work allowed, in steps."""
+
+    starts: int
+    steps: int  # per household and start
+    reheats: int
+    rounds: int  # of the bound
+    tries: int  # of a feasible start
+
+
+_WORK: dict[Effort, _Work] = {
+    "quick": _Work(starts=3, steps=6, reheats=0, rounds=40, tries=4),
+    "normal": _Work(starts=8, steps=12, reheats=4, rounds=150, tries=8),
+    "thorough": _Work(starts=24, steps=20, reheats=12, rounds=400, tries=16),
+}
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The settings of one search."""
+
+    low: int
+    high: int
+    target: int
+    group_cost_m: float
+    work: _Work
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Component:
+    """A piece of a part with its grids, and the prices that bound what they could be."""
+
+    rows: Ints  # within the part
+    grid: Ints  # 0..K−1
+    price_m: Floats
+    low: int  # limits the bound holds for
+    high: int
+    bound_m: float
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What became of one connected part."""
+
+    sub: Sub
+    grid: Ints
+    state: State
+    reason: str
+    kept: Kept
+    components: tuple[_Component, ...]
+    fixed: Ints  # grids that are kept groups
+    n_plain: int
+    objective_plain_m: float
+
+
+def partition(
+    problem: GridProblem, settings: Grids, *, effort: Effort = "normal", seed: int = 1, threads: int = 1
+) -> Partition:
+    """Put every row into one grid.
+
+    Per connected part the number of grids is households / target, halves up, moved to the nearest K
+    with K·min ≤ households ≤ K·max; ``n_grids`` fixes the total instead and is shared out so that the
+    means stay closest to the target. With ``group_cost_m`` above 0 a village group that is within the
+    limits and in one piece becomes a grid, unless a lock prevents it or what is left could not be cut
+    into grids; each remaining piece then gets its own number by the same rule.
+
+    Parameters
+    ----------
+    problem : GridProblem
+        Weights, adjacency, walks, groups and locks of n rows.
+    settings : Grids
+        Limits, target, ``n_grids``, ``group_cost_m``.
+    effort : {"quick", "normal", "thorough"}
+        Work allowed, counted in steps and starts.
+    seed, threads
+        Same problem, settings and seed: same partition, whatever the number of threads.
+
+    Raises
+    ------
+    DataError
+        Locks contradict the map, or ``n_grids`` is out of reach; the message names the range.
+    """
+    problem = replace(problem, locked=close_locks(problem))
+    rules = _Rules(
+        settings.min_households,
+        settings.max_households,
+        settings.target_households,
+        settings.group_cost_m,
+        _WORK[effort],
+        seed,
+        threads,
+    )
+    part = pieces(problem.indptr, problem.indices, np.zeros(len(problem.weight), np.int64))
+    subs = [cut_out(problem, np.flatnonzero(part == each)) for each in range(int(part.max()) + 1)]
+    shares = _share_out(subs, rules, settings.n_grids)
+    done = [
+        _plan_part(sub, share, replace(rules, seed=rules.seed + 7907 * at))
+        for at, (sub, share) in enumerate(zip(subs, shares, strict=True))
+    ]
+    return _assemble(problem, part, done, rules)
+
+
+# --- how many grids -----------------------------------------------------------------------------
+
+
+def _share_out(subs: Sequence[Sub], rules: _Rules, n_grids: int | None) -> list[int | None]:
+    """Grids of each part where their total is fixed; None leaves a part its plain number."""
+    if n_grids is None:
+        return [None] * len(subs)
+    ranges = [counts(sub.households, low=rules.low, high=rules.high) or range(1, 2) for sub in subs]
+    least, most = sum(each[0] for each in ranges), sum(each[-1] for each in ranges)
+    if not least <= n_grids <= most:
+        raise DataError(
+            f"grids.n_grids is {n_grids}, but grids of {rules.low} to {rules.high} households "
+            f"can number {least} to {most} here; choose within that range or move the limits"
+        )
+    share = [max(_plain(sub, rules), 1) for sub in subs]
+    while sum(share) != n_grids:
+        step = 1 if sum(share) < n_grids else -1
+        free = [at for at, each in enumerate(ranges) if share[at] + step in each]
+        at = min(free, key=lambda k: (abs(subs[k].households / (share[k] + step) - rules.target), k))
+        share[at] += step
+    return list(share)
+
+
+def _plain(sub: Sub, rules: _Rules) -> int:
+    return plain_count(sub.households, low=rules.low, high=rules.high, target=rules.target)
+
+
+# --- one part -----------------------------------------------------------------------------------
+
+
+def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
+    begin = _Starts(sub, rules)
+    every = np.arange(len(sub.rows))
+    first = begin.of(every, share)
+    if first is None:
+        return _plan_faulty(sub, share, rules)
+    kept = Kept((), ())
+    if rules.group_cost_m > 0:
+        kept = keep_groups(
+            sub,
+            low=rules.low,
+            high=rules.high,
+            can_be_cut=lambda rows: begin.of(rows, None) is not None,
+            accept=lambda groups: _shares(sub, groups, share, rules) is not None,
+        )
+    plain = _search(sub, first, _plain_rules(rules) if kept.groups else rules)
+    objective_plain_m = score(sub, plain).objective_m(rules.group_cost_m)
+    if not kept.groups:
+        whole = _bounded(sub, every, plain, rules)
+        n_plain = int(plain.max()) + 1
+        return _Part(sub, plain, "feasible", "", kept, (whole,), every[:0], n_plain, objective_plain_m)
+    grid, components, fixed = _plan_around(sub, kept, share, begin, rules)
+    n_plain = int(plain.max()) + 1
+    return _Part(sub, grid, "feasible", "", kept, components, fixed, n_plain, objective_plain_m)
+
+
+def _plain_rules(rules: _Rules) -> _Rules:
+    """Less work for the plan at the plain number, which is only there to compare with."""
+    return replace(rules, work=replace(rules.work, starts=max(rules.work.starts // 4, 1), reheats=0))
+
+
+class _Starts:
+    """Feasible starts of pieces of a part, each made once."""
+
+    def __init__(self, sub: Sub, rules: _Rules) -> None:
+        self.sub, self.rules = sub, rules
+        self.made: dict[tuple[bytes, int | None], Ints | None] = {}
+
+    def of(self, rows: Ints, K: int | None) -> Ints | None:
+        """A partition of ``rows`` within the limits into ``K`` grids; None where none was found.
+
+        ``K`` None: the plain number, else the nearest to it that works.
+        """
+        key = (rows.tobytes(), K)
+        if key not in self.made:
+            self.made[key] = self._make(rows, K)
+        return self.made[key]
+
+    def _make(self, rows: Ints, K: int | None) -> Ints | None:
+        piece = cut_out(self.sub, rows)
+        low, high = self.rules.low, self.rules.high
+        allowed = counts(piece.households, low=low, high=high)
+        plain = _plain(piece, self.rules)
+        wanted = sorted(allowed, key=lambda k: (abs(k - plain), k)) if K is None else [K]
+        for at, each in enumerate(k for k in wanted if k in allowed):
+            if at == 1 and impossible(piece, low=low, high=high):
+                return None
+            grid = start(piece, low=low, high=high, K=each, seed=self.rules.seed, tries=self.rules.work.tries)
+            if int(grid.max()) + 1 == each and not any(fault_size(piece, grid, low, high)):
+                return grid
+        return None
+
+
+def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> list[int | None] | None:
+    """Grids of each piece beside the kept groups; None where a fixed total can't be reached."""
+    rest = [cut_out(sub, rows) for rows in rest_pieces(sub, list(kept))]
+    try:
+        if share is None:
+            return [None] * len(rest)
+        return _share_out(rest, rules, share - len(kept)) if rest or share == len(kept) else None
+    except DataError:
+        return None
+
+
+def _plan_around(
+    sub: Sub, kept: Kept, share: int | None, begin: _Starts, rules: _Rules
+) -> tuple[Ints, tuple[_Component, ...], Ints]:
+    """Grids of the kept groups first, then of each piece between them."""
+    grid = np.full(len(sub.rows), -1, np.int64)
+    for at, group in enumerate(kept.groups):
+        grid[sub.group == group] = at
+    n_grids = len(kept.groups)
+    shares = _shares(sub, kept.groups, share, rules)
+    assert shares is not None
+    components = []
+    for rows, K in zip(rest_pieces(sub, list(kept.groups)), shares, strict=True):
+        first = begin.of(rows, K)
+        if first is None:
+            first = begin.of(rows, None)
+        assert first is not None
+        piece = cut_out(sub, rows)
+        component = _bounded(piece, rows, _search(piece, first, rules), rules)
+        grid[rows] = n_grids + component.grid
+        n_grids += int(component.grid.max()) + 1
+        components.append(component)
+    return grid, tuple(components), np.arange(len(kept.groups))
+
+
+def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
+    """Grids for a part without a partition within the limits: the fewest households in faulty ones."""
+    low, high = rules.low, rules.high
+    state, reason = decide(sub, low=low, high=high, seed=rules.seed)
+    if state == "feasible":
+        state, reason = "undecided", "no partition into the number of grids asked for was found"
+    wanted = {0, share or 0, _plain(sub, rules)}
+    trials = [
+        start(sub, low=low, high=high, K=K, seed=rules.seed, tries=rules.work.tries) for K in sorted(wanted)
+    ]
+    trials = [_search(sub, grid, rules) for grid in trials]
+    grid = min(
+        trials,
+        key=lambda each: (fault_size(sub, each, low, high), score(sub, each).objective_m(rules.group_cost_m)),
+    )
+    fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
+    alone = "its part can't be cut into grids within the limits"
+    kept = Kept((), tuple(sorted([*split, *((group, alone) for group in fit)])))
+    whole = _bounded(sub, np.arange(len(sub.rows)), grid, replace(rules, low=1, high=sub.households))
+    objective_m = score(sub, grid).objective_m(rules.group_cost_m)
+    return _Part(
+        sub, grid, state, reason, kept, (whole,), np.empty(0, np.int64), int(grid.max()) + 1, objective_m
+    )
+
+
+# --- search and bound of one component ----------------------------------------------------------
+
+
+def _search(sub: Sub, first: Ints, rules: _Rules) -> Ints:
+    """Anneal from several starts, recombine all grids met, reheat the best, recombine again."""
+    K = int(first.max()) + 1
+    if K < 2:
+        return first
+    land = landscape(sub, reach_households=6 * rules.high)
+    steps = max(rules.work.steps * sub.households, 400)
+    faulty = any(fault_size(sub, first, rules.low, rules.high))
+
+    def from_start(at: int) -> Ints:
+        seed = rules.seed * 7919 + at
+        begin = first
+        if at > 0 and not faulty:
+            begin = start(sub, low=rules.low, high=rules.high, K=K, seed=seed, tries=rules.work.tries)
+        return cooled(begin, seed, 1.0)
+
+    def cooled(grid: Ints, seed: int, heat: float) -> Ints:
+        return anneal(
+            land,
+            grid,
+            low=rules.low,
+            high=rules.high,
+            group_cost_m=rules.group_cost_m,
+            steps=steps,
+            seed=seed,
+            heat=heat,
+        )
+
+    pool = _Pool(sub, K, rules)
+    pool.add(_each(from_start, rules.work.starts, rules.threads))
+    best = pool.best()
+    if rules.work.reheats:
+        again = _each(
+            lambda at: cooled(best, rules.seed * 104729 + at, 0.1), rules.work.reheats, rules.threads
+        )
+        pool.add(again)
+        best = pool.best()
+    return best
+
+
+def _each(task: Callable[[int], Ints], n: int, threads: int) -> list[Ints]:
+    if threads < 2 or n < 2:
+        return [task(at) for at in range(n)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(task, range(n)))
+
+
+class _Pool:
+    """Every grid met, each once, with its cost; recombined by set partitioning."""
+
+    def __init__(self, sub: Sub, K: int, rules: _Rules) -> None:
+        self.sub, self.K, self.rules = sub, K, rules
+        self.column: dict[bytes, int] = {}
+        self.rows: list[Ints] = []
+        self.cost_m: list[float] = []
+        self.whole: list[tuple[tuple[int, int], float, Ints]] = []
+
+    def add(self, grids: Sequence[Ints]) -> None:
+        for grid in grids:
+            if int(grid.max()) + 1 != self.K:
+                continue
+            worth = score(self.sub, grid)
+            fault = fault_size(self.sub, grid, self.rules.low, self.rules.high)
+            self.whole.append((fault, worth.objective_m(self.rules.group_cost_m), grid))
+            cost = worth.walk_m + self.rules.group_cost_m * worth.outside
+            bad = (worth.households < self.rules.low) | (worth.households > self.rules.high)
+            bad |= clashes(self.sub, grid) > 0
+            by_grid = np.argsort(grid, kind="stable")
+            for at, rows in enumerate(
+                np.split(by_grid, np.searchsorted(grid[by_grid], np.arange(1, self.K)))
+            ):
+                if not bad[at] and rows.tobytes() not in self.column:
+                    self.column[rows.tobytes()] = len(self.rows)
+                    self.rows.append(rows)
+                    self.cost_m.append(float(cost[at]))
+
+    def best(self) -> Ints:
+        fault, _, grid = min(self.whole, key=lambda each: each[:2])
+        return grid if any(fault) or len(self.whole) == 1 else self._recombined(grid)
+
+    def _recombined(self, grid: Ints) -> Ints:
+        from scipy.sparse import csc_array
+
+        indptr = np.concatenate(([0], np.cumsum([len(rows) for rows in self.rows])))
+        indices = np.concatenate(self.rows)
+        columns = csc_array((np.ones(len(indices), bool), indices, indptr), shape=(len(grid), len(self.rows)))
+        known = np.zeros(len(self.rows), bool)
+        known[[self.column[np.flatnonzero(grid == each).tobytes()] for each in range(self.K)]] = True
+        try:
+            found = set_partition(
+                columns, np.array(self.cost_m), n_columns=self.K, start=known, seed=self.rules.seed
+            )
+        except (InfeasibleError, SolverError):
+            return grid
+        out = np.empty(len(grid), np.int64)
+        for at, column in enumerate(np.flatnonzero(found.chosen)):
+            out[self.rows[column]] = at
+        return out
+
+
+def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
+    """The component with the prices that bound its objective."""
+    worth = score(sub, grid)
+    value_m = worth.objective_m(rules.group_cost_m)
+    K = int(grid.max()) + 1
+    if K == 1:
+        return _Component(rows, grid, np.zeros(len(grid)), rules.low, rules.high, value_m)
+    mean_m = value_m / sub.households
+    limits = {"K": K, "low": rules.low, "high": rules.high, "group_cost_m": rules.group_cost_m}
+    price = search_prices(
+        sub, np.full(len(grid), 2 * mean_m), value_m=value_m, rounds=rules.work.rounds, **limits
+    )
+    bound_m = max(lower_bound(sub, price, **limits), 0.0)
+    return _Component(rows, grid, price, rules.low, rules.high, min(bound_m, value_m))
+
+
+# --- the answer ---------------------------------------------------------------------------------
+
+
+def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _Rules) -> Partition:
+    n = len(problem.weight)
+    grid, component = np.empty(n, np.int64), np.full(n, -1, np.int64)
+    price = np.zeros(n)
+    limits: list[tuple[int, int, int]] = []  # grids, low, high per component with a Lagrangian bound
+    n_grids, bound_m = 0, 0.0
+    faults: list[GridFault] = []
+    for at, each in enumerate(done):
+        rows = each.sub.rows
+        grid[rows] = n_grids + each.grid
+        faults.extend(_faults(each, at, n_grids, rules))
+        worth = score(each.sub, each.grid)
+        bound_m += float((worth.walk_m + rules.group_cost_m * worth.outside)[each.fixed].sum())
+        for piece in each.components:
+            bound_m += piece.bound_m
+            K = int(piece.grid.max()) + 1
+            if K > 1:
+                component[rows[piece.rows]] = len(limits)
+                price[rows[piece.rows]] = piece.price_m
+                limits.append((K, piece.low, piece.high))
+        n_grids += int(each.grid.max()) + 1
+    worth = score(problem, grid)
+    table = np.array(limits, np.int64).reshape(-1, 3)
+    return Partition(
+        grid=grid,
+        medoid=worth.medoid,
+        part=part,
+        state=tuple(each.state for each in done),
+        part_grids=np.array([int(each.grid.max()) + 1 for each in done], np.int64),
+        walk_m=float(worth.walk_m.sum()),
+        group_cost_m=float(rules.group_cost_m * worth.outside.sum()),
+        bound_m=bound_m,
+        bound_by=_BOUND_BY,
+        multipliers={
+            "price_m": price,
+            "component": component,
+            "component_grids": table[:, 0],
+            "component_low": table[:, 1],
+            "component_high": table[:, 2],
+        },
+        n_plain=sum(each.n_plain for each in done),
+        objective_plain_m=float(sum(each.objective_plain_m for each in done)),
+        kept_groups=tuple(int(g) for each in done for g in _names(problem, each.sub, each.kept.groups)),
+        split_groups=tuple(
+            (int(_names(problem, each.sub, [group])[0]), why)
+            for each in done
+            for group, why in each.kept.split
+        ),
+        faults=tuple(faults),
+        inexact=worth.inexact,
+    )
+
+
+def _names(problem: GridProblem, sub: Sub, groups: Sequence[int]) -> Ints:
+    """The problem's own numbers of a part's groups."""
+    group = problem.group[sub.rows]
+    return np.unique(group[group >= 0])[np.asarray(groups, np.int64)]
+
+
+def _faults(done: _Part, at: int, first_grid: int, rules: _Rules) -> list[GridFault]:
+    """One fault per grid that breaks a limit or holds two locks."""
+    if done.state == "feasible":
+        return []
+    relaxation = smallest_relaxation(done.sub, low=rules.low, high=rules.high, seed=rules.seed)
+    households = np.bincount(done.grid, done.sub.weight).astype(np.int64)
+    n_clashes = clashes(done.sub, done.grid)
+    out = []
+    for grid in np.flatnonzero((households < rules.low) | (households > rules.high) | (n_clashes > 0)):
+        limit = "min_households" if households[grid] < rules.low else "max_households"
+        out.append(
+            GridFault(
+                part=at,
+                grid=first_grid + int(grid),
+                rows=done.sub.rows[done.grid == grid],
+                households=int(households[grid]),
+                state=done.state,
+                limit="locked_grid" if n_clashes[grid] else limit,
+                reason=done.reason,
+                relaxation=relaxation,
+                needs_join=done.sub.households < rules.low,
+            )
+        )
+    return out
