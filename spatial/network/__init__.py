@@ -6,7 +6,7 @@ Layers come in as drawn and leave repaired, with a note for each repair.
 from spatial.network.build import AlleyNetwork, build_network
 from spatial.network.noding import TOUCH_M
 from spatial.network.stops import Stops, doors, snap_points
-from spatial.network.walks import StopGraph, Walks, nearest_stop, stop_graph, walks
+from spatial.network.walking import StopGraph, Walks, nearest_stop, stop_graph, walks
 
 __all__ = [
     "TOUCH_M",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
@@ -12,13 +11,11 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
-from spatial.errors import Remark, doubt, note
+from spatial.errors import DataError, Remark, doubt, note
+from spatial.load import Site
 from spatial.network.noding import TOUCH_M, Noding, connected, doubled_edges, node_lines
 from spatial.network.repair import find_joins, joined_lines
 from spatial.settings import Settings
-
-if TYPE_CHECKING:
-    from spatial.load import Site
 
 __all__ = ["AlleyNetwork", "build_network"]
 
@@ -84,6 +81,11 @@ def build_network(site: Site, settings: Settings) -> AlleyNetwork:
     -------
     AlleyNetwork
         With a note for each kind of repair and a doubt where alleys are cut off from the largest part.
+
+    Raises
+    ------
+    DataError
+        No alley has a length.
     """
     alleys = site.layers["alleys"].sort_values("alley_id", ignore_index=True)
     alleys, noding, doubled, remarks = _repaired(alleys, snap_m=settings.input.snap_m)
@@ -127,6 +129,8 @@ def _repaired(
         if tiny.any():
             collapsed |= set(alleys["alley_id"][tiny])
             alleys = alleys[~tiny].reset_index(drop=True)
+            if tiny.all():
+                raise DataError("alleys: no line is longer than 1 mm; draw the centre-lines of the alleys")
             continue
         level = _levels(alleys)
         noding = node_lines(lines, level)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import ArrayLike, NDArray
 
+from spatial.load import Site
 from spatial.network.build import AlleyNetwork
 from spatial.network.noding import TOUCH_M, connected
 from spatial.settings import Settings
-
-if TYPE_CHECKING:
-    from spatial.load import Site
 
 __all__ = ["Stops", "doors", "snap_points"]
 

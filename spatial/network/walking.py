@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 QUANTUM_PER_M = float(2**26)
+#: Starts walked from in one go: bounds the memory beside the result.
+STARTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def stop_graph(network: AlleyNetwork, *stops: Stops) -> StopGraph:
 def walks(network: AlleyNetwork, sources: Stops, targets: Stops, *, limit_m: float = np.inf) -> Walks:
     """Distances along the network from each source to each target, without the offsets.
 
-    Dijkstra's algorithm from each stop, ended at ``limit_m``.
+    Dijkstra's algorithm [1]_ from each stop, ended at ``limit_m``.
 
     Parameters
     ----------
@@ -91,6 +93,11 @@ def walks(network: AlleyNetwork, sources: Stops, targets: Stops, *, limit_m: flo
     -------
     Walks
         Row per source. From stops to themselves it is symmetric, to the last bit.
+
+    References
+    ----------
+    .. [1] E. W. Dijkstra, "A note on two problems in connexion with graphs", Numerische Mathematik 1,
+       1959, pp. 269-271.
     """
     graph = stop_graph(network, sources, targets)
     from_vertex, to_vertex = graph.vertex_of
@@ -98,12 +105,13 @@ def walks(network: AlleyNetwork, sources: Stops, targets: Stops, *, limit_m: flo
     order = np.argsort(to_vertex, kind="stable")
     order = order[to_vertex[order] >= 0]
     row_indptr = np.searchsorted(to_vertex[order], np.arange(len(graph.indptr)))
-    indptr, indices, distance_m = _walks(
-        graph.indptr, graph.indices, graph.length_m, start, row_indptr.astype(np.int64), order, float(limit_m)
-    )
-    found = csr_array((distance_m, indices, indptr), shape=(len(start), len(targets)))
-    found.sort_indices()
-    return _rows_of(found, np.searchsorted(start, from_vertex), from_vertex >= 0)
+    row_indptr = row_indptr.astype(np.int64)
+    found = [
+        _sorted_walks(graph, some, row_indptr, order, n_rows=len(targets), limit_m=float(limit_m))
+        for some in np.split(start, np.arange(STARTS_AT_ONCE, len(start), STARTS_AT_ONCE))
+    ]
+    n_found, indices, distance_m = (np.concatenate(each) for each in zip(*found, strict=True))
+    return _by_row(n_found, indices, distance_m, np.searchsorted(start, from_vertex), from_vertex >= 0)
 
 
 def nearest_stop(graph: StopGraph, vertex: Ints) -> tuple[Ints, Floats]:
@@ -155,17 +163,31 @@ def _arcs(vertices: Ints, length_m: Floats, n_vertices: int) -> tuple[Ints, Ints
     return indptr, np.ascontiguousarray(head[order]), np.tile(length_m, 2)[order]
 
 
-def _rows_of(found: csr_array, place: Ints, served: NDArray[np.bool_]) -> Walks:
-    """Rows of ``found``, repeated for sources that share a place and empty for those without one."""
+def _sorted_walks(
+    graph: StopGraph, start: Ints, row_indptr: Ints, rows: Ints, *, n_rows: int, limit_m: float
+) -> tuple[Ints, Ints, Floats]:
+    """Walks from some vertices: how many from each, to which rows in order, how far."""
+    indptr, indices, distance_m = _walks(
+        graph.indptr, graph.indices, graph.length_m, start, row_indptr, rows, limit_m
+    )
+    found = csr_array((distance_m, indices, indptr), shape=(len(start), n_rows))
+    found.sort_indices()
+    return np.diff(indptr), found.indices.astype(np.int64), found.data
+
+
+def _by_row(
+    n_found: Ints, indices: Ints, distance_m: Floats, place: Ints, served: NDArray[np.bool_]
+) -> Walks:
+    """From walks by place to walks by row: repeated where rows share a place, none where one has none."""
+    first = np.concatenate([[0], np.cumsum(n_found)])
     place = np.where(served, place, 0)
-    n_found = np.where(served, np.diff(found.indptr)[place] if len(served) and found.shape[0] else 0, 0)
-    indptr = np.concatenate([[0], np.cumsum(n_found)]).astype(np.int64)
-    if found.shape[0] == len(served):
-        return Walks(indptr, found.indices.astype(np.int64), found.data)
-    if not found.shape[0]:
-        return Walks(indptr, np.zeros(0, dtype=np.int64), np.zeros(0))
-    at = np.repeat(found.indptr[place].astype(np.int64) - indptr[:-1], n_found) + np.arange(indptr[-1])
-    return Walks(indptr, found.indices[at].astype(np.int64), found.data[at])
+    n = np.zeros(len(place), dtype=np.int64)
+    n[served] = n_found[place[served]]
+    indptr = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+    if len(place) == len(n_found) and (np.diff(place) > 0).all():
+        return Walks(indptr, indices, distance_m)
+    at = np.repeat(first[np.minimum(place, len(n_found))] - indptr[:-1], n) + np.arange(indptr[-1])
+    return Walks(indptr, indices[at], distance_m[at])
 
 
 @njit(cache=True)
@@ -225,9 +247,10 @@ def _walks(indptr, indices, length_m, start, row_indptr, rows, limit_m):  # type
             n_rows = row_indptr[at + 1] - row_indptr[at]
             if n_out + n_rows > len(out_rows):
                 room = 2 * (n_out + n_rows)
-                old_rows, old_m = out_rows, out_m
-                out_rows, out_m = np.empty(room, dtype=np.int64), np.empty(room)
-                out_rows[:n_out], out_m[:n_out] = old_rows[:n_out], old_m[:n_out]
+                more_rows, more_m = np.empty(room, dtype=np.int64), np.empty(room)
+                for old in range(n_out):
+                    more_rows[old], more_m[old] = out_rows[old], out_m[old]
+                out_rows, out_m = more_rows, more_m
             for row in range(row_indptr[at], row_indptr[at + 1]):
                 out_rows[n_out], out_m[n_out] = rows[row], at_m
                 n_out += 1
@@ -239,9 +262,10 @@ def _walks(indptr, indices, length_m, start, row_indptr, rows, limit_m):  # type
                         n_touched += 1
                     best[to] = to_m
                     size = _push(heap_m, heap, size, to_m, to)
-        best[touched[:n_touched]] = np.inf
+        for past in range(n_touched):
+            best[touched[past]] = np.inf
         out_indptr[k + 1] = n_out
-    return out_indptr, out_rows[:n_out].copy(), out_m[:n_out].copy()
+    return out_indptr, out_rows[:n_out], out_m[:n_out]
 
 
 @njit(cache=True)
