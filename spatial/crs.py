@@ -163,19 +163,19 @@ def changed_datum(crs: pyproj.CRS, target: pyproj.CRS, datum: str) -> Callable[[
     return move
 
 
-def misfit(crs: pyproj.CRS, bounds: tuple[float, float, float, float]) -> str:
-    """Why coordinates within ``bounds`` (x_min, y_min, x_max, y_max) can't be in ``crs``; empty if they can.
+def misfit(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
+    """Why a layer around ``xy`` can't be in ``crs``; empty if it can.
 
     Finds degrees in a metric system, metres in degrees, a wrong zone and swapped columns: the
     middle of the layer has to lie within 3 degrees of the area its system is made for.
     """
-    x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+    x, y = xy
     if _fits(crs, x, y):
         return ""
     found = f"coordinates around {x:.8g}, {y:.8g} do not lie where {crs_name(crs)} is used"
     if _fits(crs, y, x):
         return f"{found}; x and y look swapped"
-    return f"{found}; they look like {suggest_crs(bounds)}"
+    return f"{found}; they look like {suggest_crs(xy)}"
 
 
 def _fits(crs: pyproj.CRS, x: float, y: float) -> bool:
@@ -193,9 +193,9 @@ def _fits(crs: pyproj.CRS, x: float, y: float) -> bool:
     return in_width and area.south - _AREA_MARGIN_DEG <= lat <= area.north + _AREA_MARGIN_DEG
 
 
-def suggest_crs(bounds: tuple[float, float, float, float]) -> str:
-    """What the size of the coordinates says about a missing system, as a phrase with codes to try."""
-    x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+def suggest_crs(xy: tuple[float, float]) -> str:
+    """What the size of coordinates around ``xy`` says about a missing system, with codes to try."""
+    x, y = xy
     if not (math.isfinite(x) and math.isfinite(y)):
         return "no coordinates at all"
     if abs(x) <= 180.0 and abs(y) <= 90.0:

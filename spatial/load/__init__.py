@@ -23,7 +23,7 @@ from spatial.crs import crs_name, working_crs
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
 from spatial.load.formats import Source
-from spatial.load.layers import ReadLayer, bounds_of, place_layer, read_layer
+from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.site import Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed
 from spatial.load.store import fixed_writing, read_site_layers, write_layers, write_site_layers
@@ -137,9 +137,8 @@ def _placed_layers(
 ) -> tuple[pyproj.CRS | None, dict[str, gpd.GeoDataFrame], list[Remark]]:
     """All layers in the metric system of the alleys, completed from each other."""
     alleys = layers["alleys"]
-    west, south, east, north = bounds_of(alleys.shapes.geometry)
     try:
-        crs = working_crs(alleys.crs, ((west + east) / 2, (south + north) / 2))
+        crs = working_crs(alleys.crs, middle_of(alleys.geometry))
     except DataError as error:
         return None, {}, [fault("crs-misfit", str(error), layer="alleys")]
     remarks = []

@@ -23,10 +23,10 @@ Mask = NDArray[np.bool_]
 
 _BLANKS = ("", "null", "<null>", "nan", "na", "n/a", "#n/a", "-", "--", "—", "/")
 # with the words of OpenStreetMap, where any kind of bridge, tunnel or lighting means yes
-_YES = frozenset(  # noqa: SIM905
+_YES = frozenset(
     """yes true t y 1 是 有 真 viaduct movable aqueduct boardwalk cantilever covered trestle
     lowwatercrossing buildingpassage culvert avalancheprotector passage 24/7 automatic sunsetsunrise
-    duskdawn limited interval""".split()
+    duskdawn limited interval""".split()  # noqa: SIM905
 )
 _NO = frozenset(("no", "false", "f", "n", "0", "否", "无", "没有", "假", "disused"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -123,6 +123,8 @@ def _spelt(value: Any) -> str:
 def _defaults(cells: _Cells, series: pd.Series, *, given: bool, faults: list[Remark]) -> list[Remark]:
     """The note that says which cells take the default."""
     default = cells.column.default
+    if default == "unknown":  # that is what an empty cell says
+        return []
     if not given:
         return [
             note(

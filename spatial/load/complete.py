@@ -30,7 +30,7 @@ _HOUSE_MAX_M2 = 250.0
 _STOREY_M = 3.0
 _FLOOR_SHARE = 0.8
 _DWELLING_M2 = 90.0
-_NO_DWELLING = frozenset(  # noqa: SIM905
+_NO_DWELLING = frozenset(
     """industrial public retail garage garages shed roof school kindergarten university college church
     chapel mosque temple shrine cathedral synagogue place_of_worship hospital clinic office commercial
     warehouse hangar barn farm_auxiliary greenhouse stable cowshed sty hut carport parking service kiosk
@@ -38,7 +38,7 @@ _NO_DWELLING = frozenset(  # noqa: SIM905
     transformer_tower substation ruins construction civic government fire_station sports_hall
     sports_centre stadium grandstand pavilion museum theatre library toll_booth water_tower silo
     storage_tank tower bunker bridge
-    工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建""".split()
+    工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建""".split()  # noqa: SIM905
 )
 _FLATS = frozenset(("apartments", "block", "dormitory", "住宅楼", "公寓", "楼房", "小区", "宿舍"))
 

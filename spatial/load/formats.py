@@ -274,7 +274,7 @@ def _read_geojson(path: Path, choose: Choose, *, encoding: str | None) -> RawLay
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
         raise DataError(f"{path.name} is not a GeoJSON FeatureCollection; export the layer as GeoJSON")
     properties = [p if isinstance(p := each.get("properties"), dict) else {} for each in features]
-    headings = list(dict.fromkeys(key for each in properties for key in each))
+    headings = sorted({key for each in properties for key in each})  # not in the order of rows
     chosen = choose(headings)
     values = {name: _objects([each.get(key) for each in properties]) for name, key in chosen.items()}
     # GEOS reads the numbers itself; a number in JSON is a double either way

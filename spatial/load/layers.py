@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import geopandas as gpd
 import numpy as np
@@ -22,7 +22,7 @@ from spatial.load.site import contract_frame
 from spatial.schema import LAYERS
 from spatial.settings import InputLayer, Settings
 
-__all__ = ["ReadLayer", "bounds_of", "place_layer", "read_layer"]
+__all__ = ["ReadLayer", "middle_of", "place_layer", "read_layer"]
 
 Objects = NDArray[np.object_]
 
@@ -40,13 +40,17 @@ _ID_PREFIX = {
 }
 
 
+#: A row farther than this from the middle of its layer is a slip of coordinates.
+_ASTRAY_M, _ASTRAY_DEG = 1e5, 1.0
+
+
 @dataclass(frozen=True)
 class ReadLayer:
     """A layer as understood, still in its own coordinates."""
 
     name: str
-    columns: Mapping[str, pd.Series]  # one value per row of ``shapes``
-    shapes: Shapes
+    columns: Mapping[str, pd.Series]  # one value per row of ``geometry``
+    geometry: Objects
     crs: pyproj.CRS
     datum: str | None
 
@@ -87,12 +91,15 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
     remarks += said
     crs, said = _layer_crs(name, raw, spec, settings)
     remarks += said
+    if crs is not None:
+        remarks += _astray(name, raw.geometry, crs, labels)
     if shapes is None or crs is None:
         return None, remarks
     datum = spec.datum or settings.input.datum
     remarks += _datum_doubt(name, raw, crs, datum)
     columns = {key: each.iloc[shapes.row].reset_index(drop=True) for key, each in columns.items()}
-    return ReadLayer(name, columns, shapes, crs, datum), remarks
+    columns, remarks = _with_ids(name, columns, shapes, labels, remarks)
+    return ReadLayer(name, columns, shapes.geometry, crs, datum), remarks
 
 
 def _empty(name: str, source: Source) -> Remark:
@@ -135,7 +142,7 @@ def _layer_crs(
     """The system stated for the layer, else the file's own, else the one stated for all input."""
     remarks: list[Remark] = []
     setting = f'[input.{name}] crs = "EPSG:…" in plan.toml'
-    bounds = bounds_of(raw.geometry)
+    xy = middle_of(raw.geometry)
     try:
         if spec.crs is not None:
             crs = parse_crs(spec.crs)
@@ -149,11 +156,11 @@ def _layer_crs(
         elif settings.input.crs is not None:
             crs = parse_crs(settings.input.crs)
         else:
-            text = f"crs is missing; the coordinates look like {suggest_crs(bounds)}"
+            text = f"crs is missing; the coordinates look like {suggest_crs(xy)}"
             return None, [fault("crs-missing", text, layer=name, remedy=f"set {setting}")]
     except DataError as error:
         return None, [fault("crs-unknown", str(error), layer=name, remedy=f"set {setting}")]
-    reason = misfit(crs, bounds) if np.isfinite(bounds).all() else ""
+    reason = misfit(crs, xy) if np.isfinite(xy).all() else ""
     if reason:
         remedy = f'set the right system with {setting}, or swap with columns = {{x = "…", y = "…"}}'
         return None, [*remarks, fault("crs-misfit", reason, layer=name, remedy=remedy)]
@@ -162,8 +169,8 @@ def _layer_crs(
 
 def _datum_doubt(name: str, raw: RawLayer, crs: pyproj.CRS, datum: str | None) -> list[Remark]:
     """Degrees in China without a statement may be shifted by half a kilometre, as on Amap and Baidu."""
-    west, south, east, north = bounds_of(raw.geometry)
-    in_china = 73.0 <= (west + east) / 2 <= 135.5 and 18.0 <= (south + north) / 2 <= 54.0
+    lon, lat = middle_of(raw.geometry)
+    in_china = 73.0 <= lon <= 135.5 and 18.0 <= lat <= 54.0
     if datum is not None or not crs.is_geographic or not in_china or crs_name(crs) == "EPSG:4490":
         return []
     text = "degrees in China, taken as true (WGS 84); those from Amap, Tencent or Baidu are 500–1,300 m off"
@@ -171,18 +178,76 @@ def _datum_doubt(name: str, raw: RawLayer, crs: pyproj.CRS, datum: str | None) -
     return [doubt("datum-unstated", text, layer=name, remedy=remedy)]
 
 
-def bounds_of(geometry: Objects) -> tuple[float, float, float, float]:
-    """West, south, east and north edge of all coordinates that are finite; NaN where there are none."""
+def middle_of(geometry: Objects) -> tuple[float, float]:
+    """The median of all finite coordinates, so that a stray one moves nothing; NaN where there are none."""
     xy = shapely.get_coordinates(geometry)
     xy = xy[np.isfinite(xy).all(axis=1)]
-    if not len(xy):
-        return (np.nan, np.nan, np.nan, np.nan)
-    (west, south), (east, north) = xy.min(axis=0), xy.max(axis=0)
-    return float(west), float(south), float(east), float(north)
+    return (float(np.median(xy[:, 0])), float(np.median(xy[:, 1]))) if len(xy) else (np.nan, np.nan)
+
+
+def _astray(name: str, geometry: Objects, crs: pyproj.CRS, labels: Objects) -> list[Remark]:
+    """Rows far from all others, as a point at 0, 0 is."""
+    bounds = shapely.bounds(geometry)
+    away = np.hypot(*((bounds[:, :2] + bounds[:, 2:]) / 2 - middle_of(geometry)).T)
+    astray = away > (_ASTRAY_DEG if crs.is_geographic else _ASTRAY_M)
+    if not astray.any():
+        return []
+    text = f"{int(astray.sum()):,} of {len(geometry):,} lie more than 100 km from the rest"
+    remedy = "correct their coordinates, or delete the rows"
+    return [fault("geometry-astray", text, layer=name, ids=labels[astray], remedy=remedy)]
+
+
+def _with_ids(
+    name: str, columns: Mapping[str, pd.Series], shapes: Shapes, labels: Objects, remarks: list[Remark]
+) -> tuple[dict[str, pd.Series], list[Remark]]:
+    """The columns with ids: the given ones, ``-1``, ``-2`` … behind those of split rows, or made ones.
+
+    Where ids are made the notes and doubts name rows by them, so that the order of rows in the
+    file changes nothing; faults keep the row numbers, by which a person finds the row.
+    """
+    column = LAYERS[name].id_column
+    if column is None:
+        return dict(columns), remarks
+    if column in columns and columns[column].notna().any():
+        ids, said = _split_ids(name, as_text(columns[column].to_numpy(dtype=object)), shapes)
+        return {**columns, column: pd.Series(ids, dtype="str")}, remarks + said
+    order = geometric_order(shapes.geometry, ties=_row_texts(columns))
+    width = max(3, len(str(len(order))))
+    ids = np.empty(len(order), dtype=object)
+    ids[order] = [f"{_ID_PREFIX[name]}{i + 1:0{width}d}" for i in range(len(order))]
+    made = dict(zip(labels[shapes.row], ids, strict=True))
+    remarks = [each if each.kind == "fault" else _renamed(each, made) for each in remarks]
+    text = f"no ids; made in the order of geometry, {min(ids)} to {max(ids)}"
+    remarks.append(note("ids-made", text, layer=name, column=column))
+    return {**columns, column: pd.Series(ids, dtype="str")}, remarks
+
+
+def _renamed(remark: Remark, made: Mapping[str, str]) -> Remark:
+    return replace(remark, ids=tuple(sorted(made[each] for each in remark.ids if each in made)))
+
+
+def _split_ids(name: str, ids: Objects, shapes: Shapes) -> tuple[Objects, list[Remark]]:
+    split = shapes.part > 0
+    if not split.any():
+        return ids, []
+    ids = np.where(split, ids + "-" + shapes.part.astype(str).astype(object), ids)
+    double = pd.Series(ids).duplicated(keep=False).to_numpy() & split
+    if name == "groups" or not double.any():
+        return ids, []
+    text = "parts of split rows would take ids that other rows have"
+    remedy = "split the multipart rows yourself and number their parts"
+    where = {"layer": name, "column": LAYERS[name].id_column, "ids": ids[double]}
+    return ids, [fault("id-double", text, remedy=remedy, **where)]
+
+
+def _row_texts(columns: Mapping[str, pd.Series]) -> Objects:
+    """Each row's values as one text, to order rows of equal geometry."""
+    texts = [as_text(columns[key].to_numpy(dtype=object, na_value=None)) for key in sorted(columns)]
+    return np.array(["\x1f".join(each) for each in zip(*texts, strict=True)], dtype=object)
 
 
 def place_layer(layer: ReadLayer, crs: pyproj.CRS) -> tuple[gpd.GeoDataFrame | None, list[Remark]]:
-    """The layer in ``crs``, with the contract's columns, every row with an id, sorted by it.
+    """The layer in ``crs``, with the contract's columns, sorted by id, by geometry where there is none.
 
     Returns
     -------
@@ -190,62 +255,29 @@ def place_layer(layer: ReadLayer, crs: pyproj.CRS) -> tuple[gpd.GeoDataFrame | N
         None where coordinates have no place in ``crs``.
     list of Remark
     """
-    remarks = []
-    geometry = layer.shapes.geometry
-    same = layer.crs.equals(crs, ignore_axis_order=True)
-    if not same or layer.datum in ("gcj02", "bd09"):
+    geometry, remarks = layer.geometry, []
+    shifted = layer.datum in ("gcj02", "bd09")
+    if shifted or not layer.crs.equals(crs, ignore_axis_order=True):
         geometry = valid_polygons(change_crs(geometry, layer.crs, crs, datum=layer.datum))
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
             text = f"some coordinates in {crs_name(layer.crs)} have no place in {crs_name(crs)}"
-            return None, [
-                fault("crs-misfit", text, layer=layer.name, remedy="check the system and the coordinates")
-            ]
-        shift = f", corrected for {layer.datum}" if layer.datum in ("gcj02", "bd09") else ""
-        text = f"brought from {crs_name(layer.crs)} to {crs_name(crs)}{shift}"
+            remedy = "check the system and the coordinates"
+            return None, [fault("crs-misfit", text, layer=layer.name, remedy=remedy)]
+        text = f"brought from {crs_name(layer.crs)} to {crs_name(crs)}"
+        text += f", the shift of {layer.datum} taken off" if shifted else ""
         remarks.append(note("crs-changed", text, layer=layer.name))
-    columns, ids, said = _with_ids(layer, geometry)
-    remarks += said
-    order = (
-        geometric_order(geometry, ties=_row_texts(columns)) if ids is None else np.argsort(ids, kind="stable")
-    )
-    columns = {key: each.iloc[order] for key, each in columns.items()}
+    order = _order(layer, geometry)
+    columns = {key: each.iloc[order] for key, each in layer.columns.items()}
     return contract_frame(layer.name, columns, geometry[order], crs), remarks
 
 
-def _with_ids(
-    layer: ReadLayer, geometry: Objects
-) -> tuple[dict[str, pd.Series], Objects | None, list[Remark]]:
-    """The columns with ids: the given ones, ``-1``, ``-2`` … behind those of split rows, or made ones."""
-    columns, column = dict(layer.columns), LAYERS[layer.name].id_column
+def _order(layer: ReadLayer, geometry: Objects) -> NDArray[np.int64]:
+    """By id, equal ids (areas of one group) by geometry."""
+    column = LAYERS[layer.name].id_column
     if column is None:
-        return columns, None, []
-    remarks = []
-    if column in columns and columns[column].notna().any():
-        ids = as_text(columns[column].to_numpy(dtype=object))
-        split = layer.shapes.part > 0
-        ids[split] = [
-            f"{each}-{part}" for each, part in zip(ids[split], layer.shapes.part[split], strict=True)
-        ]
-        double = pd.Series(ids).duplicated(keep=False).to_numpy()
-        if split.any() and layer.name != "groups" and double[split].any():
-            remedy = "split the multipart rows yourself and number their parts"
-            text = "parts of split rows would take ids that other rows have"
-            where = {"layer": layer.name, "column": column, "ids": ids[double & split]}
-            remarks.append(fault("id-double", text, remedy=remedy, **where))
-    else:
-        order = geometric_order(geometry, ties=_row_texts(columns))
-        width = max(3, len(str(len(order))))
-        ids = np.empty(len(order), dtype=object)
-        ids[order] = [f"{_ID_PREFIX[layer.name]}{i + 1:0{width}d}" for i in range(len(order))]
-        text = f"no ids; made in the order of geometry, {min(ids)} to {max(ids)}"
-        remarks.append(note("ids-made", text, layer=layer.name, column=column))
-    columns[column] = pd.Series(ids, dtype="str")
-    return columns, ids, remarks
-
-
-def _row_texts(columns: Mapping[str, pd.Series]) -> Objects:
-    """Each row's values as one text, to order rows of equal geometry."""
-    if not columns:
-        return np.zeros(0, dtype=object)
-    texts = [as_text(columns[key].to_numpy(dtype=object, na_value=None)) for key in sorted(columns)]
-    return np.array(["\x1f".join(each) for each in zip(*texts, strict=True)], dtype=object)
+        return geometric_order(geometry, ties=_row_texts(layer.columns) if layer.columns else None)
+    ids = layer.columns[column].to_numpy(dtype=object)
+    if layer.columns[column].is_unique:
+        return np.argsort(ids, kind="stable")
+    first = geometric_order(geometry, ties=None)
+    return first[np.argsort(ids[first], kind="stable")]

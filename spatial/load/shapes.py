@@ -182,9 +182,10 @@ def _without_extent_dropped(
     return Shapes(shapes.geometry[~flat], shapes.row[~flat], shapes.part[~flat]), said
 
 
-def geometric_order(geometry: Objects, *, ties: Objects) -> NDArray[np.int64]:
+def geometric_order(geometry: Objects, *, ties: Objects | None) -> NDArray[np.int64]:
     """The order by west edge, south edge, then the rest of the shape; ``ties`` decide between equals."""
     west_south = shapely.bounds(geometry)[:, :2].tolist()
     wkb = shapely.to_wkb(geometry)
-    order = sorted(range(len(geometry)), key=lambda i: (west_south[i], wkb[i], ties[i]))
+    last = [""] * len(geometry) if ties is None else ties
+    order = sorted(range(len(geometry)), key=lambda i: (west_south[i], wkb[i], last[i]))
     return np.array(order, dtype=np.int64)

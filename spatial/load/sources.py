@@ -62,7 +62,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             elif source not in found.values():
                 unread.append(str(source))
     for name, several in by_name.items():
-        if name in found or (name in stated and stated[name].file is not None):
+        if name in stated and stated[name].file is not None:
+            unread += [str(each) for each in several if each not in found.values()]
             continue
         if len(several) > 1:
             listed = ", ".join(map(str, several))
