@@ -1,0 +1,204 @@
+"""From a site and its network to grids: units, partition, numbers, ground, branches and roster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from geopandas import GeoDataFrame
+from numpy.typing import NDArray
+
+from spatial.adjacency import Adjacency, touching, voronoi_cells
+from spatial.errors import Remark, note
+from spatial.grids.areas import alley_seeds, door_seeds, grid_areas, join_seeds, wall_seeds
+from spatial.grids.engine import partition
+from spatial.grids.levels import link_grids
+from spatial.grids.numbering import geographic_order, grid_codes, middles
+from spatial.grids.problem import GridProblem
+from spatial.grids.reasons import explain
+from spatial.grids.roster import Meetings, figures, meetings, roster
+from spatial.grids.structure import Structure, group_grids
+from spatial.grids.units import Units, codes, make_units, near_walks
+from spatial.load import Site
+from spatial.network import AlleyNetwork, Stops, Walks
+from spatial.settings import Settings
+
+__all__ = ["GridPlan", "plan_grids"]
+
+
+@dataclass(frozen=True)
+class GridPlan:
+    """Grids on the ground, who belongs to which, and how good that is.
+
+    ``households`` holds the household columns of the plan that concern grids, and ``served``
+    (False: farther than ``input.max_access_m`` from any alley, ``walk_to_meeting_m`` null).
+    ``walk_to_meeting_m`` runs from door to meeting door along the alleys, both offsets included;
+    it is 0 for the household that hosts the meeting. ``figures`` are defined in
+    :func:`spatial.grids.roster.figures`.
+    """
+
+    households: GeoDataFrame
+    grids: GeoDataFrame
+    figures: Mapping[str, Any]
+    bounds: Mapping[str, NDArray[Any]]
+    remarks: tuple[Remark, ...]
+
+    def __repr__(self) -> str:
+        n, low, high, walk_m = (self.figures[key] for key in ("n", "min", "max", "walk_mean_m"))
+        return f"GridPlan({n} grids of {low}–{high} households, mean walk {walk_m:.0f} m)"
+
+
+def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPlan:
+    """Cut the community into grids, then group them for branches and workers.
+
+    Parameters
+    ----------
+    site : Site
+        Layers ``households`` and ``boundary``; ``buildings`` where there are any.
+    network : AlleyNetwork
+        Built from the site.
+    settings : Settings
+        Sections grids, community, input and work.
+
+    Raises
+    ------
+    DataError
+        The site has no households, or most are far from every alley.
+    """
+    units = make_units(site, network, settings)
+    stops = units.stops.take(units.served)
+    beside = touching(network, stops)
+    near = near_walks(network, stops, units.weight, enough=3 * settings.grids.max_households)
+    problem, group_names = _problem(units, beside, near)
+    answer = partition(problem, settings.grids, effort=settings.work.effort, seed=settings.work.seed)
+    xy = shapely.get_coordinates(units.table.geometry.array)
+    number = _numbers(answer.grid, xy[units.served], units.weight)
+    seat_grid = number[answer.grid]
+    grid = seat_grid[units.seat]
+    met = _meet(network, stops, near, seat_grid, units, settings)
+    links = (beside.indptr, beside.indices)
+    structure = _structure(units, seat_grid, beside, xy[units.served], settings)
+    fault_texts, remarks = explain(answer, number, units, xy, group_names, settings)
+    areas, bare = _areas(site, network, units, stops, grid, xy)
+    rows = roster(units, grid, met, areas, structure.branch_id, structure.worker_id, fault_texts, settings)
+    return GridPlan(
+        _households(units, grid, met),
+        GeoDataFrame(rows, geometry=gpd.GeoSeries(areas, crs=site.crs)),
+        figures(units, grid, met, answer, links, settings),
+        answer.multipliers,
+        (*units.remarks, *remarks, *structure.remarks, *_bare_notes(bare, rows)),
+    )
+
+
+def _problem(units: Units, beside: Adjacency, near: Walks) -> tuple[GridProblem, list[str]]:
+    """The arrays of the search; a lock of a riding household holds for the row it rides with."""
+    served = units.served
+    group, names = codes(units.table["group"])
+    lock, _ = codes(units.table["locked_grid"])
+    locked = lock[served].copy()
+    np.maximum.at(locked, units.seat, lock)
+    problem = GridProblem(
+        weight=units.weight,
+        indptr=beside.indptr,
+        indices=beside.indices,
+        near_indptr=near.indptr,
+        near_indices=near.indices,
+        near_m=near.distance_m,
+        group=group[served],
+        locked=locked,
+    )
+    return problem, list(names)
+
+
+def _numbers(
+    grid: NDArray[np.int64], xy: NDArray[np.float64], weight: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The number, from 0, of each grid of the partition."""
+    order = geographic_order(middles(xy, grid, weight, n=int(grid.max()) + 1))
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return number
+
+
+def _meet(
+    network: AlleyNetwork,
+    stops: Stops,
+    near: Walks,
+    seat_grid: NDArray[np.int64],
+    units: Units,
+    settings: Settings,
+) -> Meetings:
+    table = units.table.iloc[units.served]
+    may_host = np.ones(len(table), dtype=bool)
+    if settings.grids.meeting_at == "party_household":
+        may_host = (table["party_members"].fillna(0) > 0).to_numpy(dtype=bool)
+    return meetings(
+        network, stops, near, seat_grid, units.weight, row=table["row"].to_numpy(), may_host=may_host
+    )
+
+
+def _structure(
+    units: Units,
+    seat_grid: NDArray[np.int64],
+    beside: Adjacency,
+    xy: NDArray[np.float64],
+    settings: Settings,
+) -> Structure:
+    n_grids = int(seat_grid.max()) + 1
+    links = link_grids(seat_grid, beside.part, (beside.indptr, beside.indices), xy)
+    households = np.bincount(seat_grid, units.weight, minlength=n_grids).astype(np.int64)
+    label, labels = codes(units.table["locked_branch"])
+    locked = np.zeros((n_grids, len(labels)), dtype=np.int64)
+    held = label >= 0
+    own = units.table["households"].to_numpy(dtype=np.int64)
+    np.add.at(locked, (seat_grid[units.seat][held], label[held]), own[held])
+    names = grid_codes(settings.community.code, n_grids)
+    at = middles(xy, seat_grid, units.weight, n=n_grids)
+    return group_grids(links, households, at, locked, labels, names, settings)
+
+
+def _areas(
+    site: Site,
+    network: AlleyNetwork,
+    units: Units,
+    stops: Stops,
+    grid: NDArray[np.int64],
+    xy: NDArray[np.float64],
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """The ground of each grid, and the grids that have none inside the boundary."""
+    doors = door_seeds(xy, grid)
+    walls, houses = wall_seeds(units.footprint, xy, grid)
+    cells = voronoi_cells(network, stops)
+    along = alley_seeds(network, cells, grid[units.served])
+    boundary = site.layer("boundary").geometry.iloc[0]
+    areas = grid_areas(doors, join_seeds(doors, walls, along), houses, boundary, n_grids=int(grid.max()) + 1)
+    return areas, np.flatnonzero(shapely.is_empty(areas))
+
+
+def _bare_notes(bare: NDArray[np.int64], rows: pd.DataFrame) -> list[Remark]:
+    if not len(bare):
+        return []
+    return [
+        note(
+            "grid-outside",
+            f"{len(bare)} grids lie wholly outside the boundary and have no area",
+            layer="grids",
+            ids=rows["code"].iloc[bare],
+            remedy="check the boundary",
+        )
+    ]
+
+
+def _households(units: Units, grid: NDArray[np.int64], met: Meetings) -> GeoDataFrame:
+    names = ["household_id", "part", "households", "group", "residents", "elderly"]
+    frame = units.table[names].copy()
+    frame["grid_id"] = grid + 1
+    frame["walk_to_meeting_m"] = np.nan
+    frame.loc[units.served, "walk_to_meeting_m"] = met.to_door_m
+    frame["served"] = units.table["served"]
+    return GeoDataFrame(frame, geometry=units.table.geometry)

@@ -1,0 +1,265 @@
+"""The roster of grids: who and how many live there, how far they walk, which codes they bear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spatial.grids.numbering import grid_codes
+from spatial.grids.problem import Partition, pieces
+from spatial.grids.units import PEOPLE, Units
+from spatial.network import AlleyNetwork, Stops, Walks, walks
+from spatial.settings import Settings
+
+__all__ = ["Meetings", "figures", "meetings", "roster"]
+
+LEADER_ROLE = "网格长"
+
+
+@dataclass(frozen=True)
+class Meetings:
+    """Where each grid meets, and the walk of each row of the search there."""
+
+    medoid: NDArray[np.int64]  # (K,) row of the search with the least total walk
+    door: NDArray[np.int64]  # (K,) row of the search whose door is the meeting point
+    to_medoid_m: NDArray[np.float64]  # (n,) between stops, without offsets
+    to_door_m: NDArray[np.float64]  # (n,) door to door: offset, way, offset; 0 at the meeting door itself
+
+
+def meetings(
+    network: AlleyNetwork,
+    stops: Stops,
+    near: Walks,
+    grid: NDArray[np.int64],
+    weight: NDArray[np.int64],
+    *,
+    row: NDArray[np.int64],
+    may_host: NDArray[np.bool_],
+) -> Meetings:
+    """The weighted medoid of each grid, from complete walks between its rows.
+
+    The medoid is the row with the least sum of households × walk over the grid's rows, ties to the
+    lowest row. The meeting door is the medoid, or the best row in the same sense among those that
+    ``may_host``, where the grid has such rows.
+
+    Parameters
+    ----------
+    near : Walks
+        Walks within a radius; grids with a pair beyond it are measured anew.
+    grid, weight, row : int64, shape (n,)
+        Grid 0…K−1, households and household row of each row of the search.
+    may_host : bool, shape (n,)
+        Rows that may be the meeting point.
+    """
+    n_grids = int(grid.max()) + 1
+    source = np.repeat(np.arange(len(grid)), np.diff(near.indptr))
+    inside = grid[source] == grid[near.indices]
+    source, target, walk_m = source[inside], near.indices[inside], near.distance_m[inside]
+    size = np.bincount(grid, minlength=n_grids)
+    partial = np.flatnonzero(np.bincount(grid[source], minlength=n_grids) < size**2)
+    found = [
+        (source, target, walk_m),
+        *(_all_walks(network, stops, np.flatnonzero(grid == g)) for g in partial),
+    ]
+    kept = ~np.isin(grid[source], partial)
+    found[0] = (source[kept], target[kept], walk_m[kept])
+    source, target, walk_m = (np.concatenate(each) for each in zip(*found, strict=True))
+    total = np.bincount(source, weight[target] * walk_m, minlength=len(grid)).astype(np.float64).round(6)
+    medoid, door = _least(total, grid, np.zeros_like(may_host)), _least(total, grid, ~may_host)
+    to_medoid, to_door = np.zeros(len(grid)), np.zeros(len(grid))
+    at_medoid, at_door = source == medoid[grid[target]], source == door[grid[target]]
+    to_medoid[target[at_medoid]] = walk_m[at_medoid]
+    to_door[target[at_door]] = walk_m[at_door]
+    host = door[grid]
+    to_door = np.where(row == row[host], 0.0, to_door + stops.offset_m + stops.offset_m[host])
+    return Meetings(medoid, door, to_medoid, to_door)
+
+
+def roster(
+    units: Units,
+    grid: NDArray[np.int64],
+    met: Meetings,
+    areas: NDArray[np.object_],
+    branch_id: NDArray[np.int64],
+    worker_id: NDArray[np.int64],
+    faults: Sequence[str],
+    settings: Settings,
+) -> pd.DataFrame:
+    """One row per grid with the columns of the plan layer ``grids``.
+
+    People are the sums over the grid's households; null where no household of the community has
+    the figure. ``walk_mean_m`` (weighted by households) and ``walk_max_m`` are door to meeting
+    door, of the served. ``main_group`` is the group with most households, of equal ones the first
+    by name.
+
+    Parameters
+    ----------
+    grid : int64, shape (len(units.table),)
+        Grid 0…K−1 of each row of the table.
+    faults : sequence of str, length K
+        What is wrong with each grid; empty where nothing is.
+    """
+    n_grids = len(areas)
+    table = units.table
+    households = table["households"].to_numpy(dtype=np.int64)
+    numbers = np.arange(1, n_grids + 1)
+    frame = pd.DataFrame({"grid_id": numbers})
+    frame["code"] = grid_codes(settings.community.code, n_grids)
+    digits = max(2, len(str(n_grids)))
+    frame["name"] = [f"第{number:0{digits}d}网格" for number in numbers]
+    frame["branch_id"], frame["worker_id"] = branch_id, worker_id
+    frame["households"] = np.bincount(grid, households, minlength=n_grids).astype(np.int64)
+    for name in PEOPLE:
+        frame[name] = _people(table[name], grid, n_grids)
+    frame["groups"], frame["main_group"] = _groups(table["group"], households, grid, n_grids)
+    served = units.served
+    own, g = households[served], grid[served]
+    walked = np.bincount(g, own * met.to_door_m, minlength=n_grids)
+    frame["walk_mean_m"] = walked / np.bincount(g, own, minlength=n_grids)
+    farthest = np.zeros(n_grids)
+    np.maximum.at(farthest, g, met.to_door_m)
+    frame["walk_max_m"] = farthest
+    frame["meeting_household_id"] = table["household_id"].to_numpy()[served[met.door]]
+    frame["leader_role"] = LEADER_ROLE
+    frame["fault"] = pd.array([each or None for each in faults], dtype="str")
+    return frame
+
+
+def figures(
+    units: Units,
+    grid: NDArray[np.int64],
+    met: Meetings,
+    answer: Partition,
+    touching: tuple[NDArray[np.int64], NDArray[np.int64]],
+    settings: Settings,
+) -> dict[str, Any]:
+    """The section ``grids`` of the summary.
+
+    n, min, mean, max
+        Number of grids; households of a grid, far ones included.
+    contiguous_share, feasible_share
+        Share of grids that are in one piece (served rows, along the alleys); of those that are and
+        hold min_households to max_households.
+    objective_m
+        Sum of ``walk`` and ``group_cost_m``. Walk: households × network distance between their stop
+        and the stop of the grid's medoid, offsets left out. A far household counts as if it lived
+        at the door, and in the group, of the served row it rides with.
+    group_cost_m
+        grids.group_cost_m for each household that has a group but not the main one of its grid.
+    walk_mean_m
+        Mean over served households of ``walk_to_meeting_m``, door to meeting door, offsets included.
+    bound_m, gap, bound_by
+        Proven lower bound of the objective at these numbers of grids; (objective − bound) / bound.
+    groups_split
+        Village groups of min_households to max_households whose served rows are in one piece and that
+        are not exactly one grid.
+    mixing_share
+        Share of grids with households of more than one group; those without a group don't count.
+    n_plain, objective_plain_m
+        Number of grids when no group is kept whole, and the best objective found at it.
+    parts
+        For each connected part its households (far ones included), grids and state.
+    """
+    low, high = settings.grids.min_households, settings.grids.max_households
+    households = units.table["households"].to_numpy(dtype=np.int64)
+    size = np.bincount(grid, households)
+    whole = _in_one_piece(grid[units.served], touching, len(size))
+    walk_m = float((units.weight * met.to_medoid_m).sum())
+    objective_m = walk_m + answer.group_cost_m
+    own = households[units.served]
+    part_households = np.bincount(answer.part, units.weight)
+    return {
+        "n": len(size),
+        "min": int(size.min()),
+        "mean": float(size.mean()),
+        "max": int(size.max()),
+        "feasible_share": float((whole & (size >= low) & (size <= high)).mean()),
+        "contiguous_share": float(whole.mean()),
+        "objective_m": objective_m,
+        "walk_mean_m": float((own * met.to_door_m).sum() / own.sum()),
+        "group_cost_m": answer.group_cost_m,
+        "bound_m": answer.bound_m,
+        "gap": (objective_m - answer.bound_m) / answer.bound_m if answer.bound_m > 0 else None,
+        "bound_by": answer.bound_by,
+        **_mixing(units, grid, touching, settings),
+        "n_plain": answer.n_plain,
+        "objective_plain_m": answer.objective_plain_m,
+        "parts": [
+            {"part": at + 1, "households": int(part_households[at]), "k": int(k), "state": state}
+            for at, (k, state) in enumerate(zip(answer.part_grids, answer.state, strict=True))
+        ],
+    }
+
+
+def _all_walks(
+    network: AlleyNetwork, stops: Stops, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    own = stops.take(rows)
+    walk = walks(network, own, own)
+    return np.repeat(rows, np.diff(walk.indptr)), rows[walk.indices], walk.distance_m
+
+
+def _least(
+    total: NDArray[np.float64], grid: NDArray[np.int64], barred: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The row of each grid with the least total, barred rows only where there is no other."""
+    order = np.lexsort((np.arange(len(grid)), total, barred, grid))
+    return order[np.searchsorted(grid[order], np.arange(grid.max() + 1))]
+
+
+def _people(people: pd.Series, grid: NDArray[np.int64], n_grids: int) -> pd.Series:
+    if people.isna().all():
+        return pd.Series(pd.NA, index=range(n_grids), dtype="Int64")
+    known = people.fillna(0).to_numpy(dtype=np.int64)
+    return pd.Series(np.bincount(grid, known, minlength=n_grids).astype(np.int64), dtype="Int64")
+
+
+def _groups(
+    group: pd.Series, households: NDArray[np.int64], grid: NDArray[np.int64], n_grids: int
+) -> tuple[pd.Series, pd.Series]:
+    """All groups of each grid in sorted order, joined; and the one with most households."""
+    rows = pd.DataFrame({"grid": grid, "group": group.array, "households": households}).dropna()
+    count = rows.groupby(["grid", "group"], as_index=False)["households"].sum()
+    count = count.sort_values(["grid", "group"])
+    names = count.groupby("grid")["group"].agg("、".join)
+    most = count.sort_values(["grid", "households", "group"], ascending=[True, False, True])
+    most = most.drop_duplicates("grid").set_index("grid")["group"]
+    return names.reindex(range(n_grids)).astype("str"), most.reindex(range(n_grids)).astype("str")
+
+
+def _in_one_piece(
+    label: NDArray[np.int64], touching: tuple[NDArray[np.int64], NDArray[np.int64]], n: int
+) -> NDArray[np.bool_]:
+    """For labels 0…n−1: whether the rows that bear it are in one piece."""
+    piece = pieces(*touching, label)
+    known = label >= 0
+    pairs = np.unique(np.column_stack([label[known], piece[known]]), axis=0)
+    return np.bincount(pairs[:, 0], minlength=n) == 1
+
+
+def _mixing(
+    units: Units,
+    grid: NDArray[np.int64],
+    touching: tuple[NDArray[np.int64], NDArray[np.int64]],
+    settings: Settings,
+) -> dict[str, Any]:
+    group, names = pd.factorize(units.table["group"], sort=True)
+    known, n_groups = group >= 0, len(names)
+    pairs = np.unique(np.column_stack([grid[known], group[known]]), axis=0)
+    n_grids = int(grid.max()) + 1
+    groups_here = np.bincount(pairs[:, 0], minlength=n_grids)
+    households = units.table["households"].to_numpy(dtype=np.int64)
+    size = np.bincount(group[known], households[known], minlength=n_groups)
+    fits = (size >= settings.grids.min_households) & (size <= settings.grids.max_households)
+    fits &= _in_one_piece(group[units.served], touching, n_groups)
+    # A group is one grid when it meets one grid only and that grid holds as many households.
+    grids_of = np.bincount(pairs[:, 1], minlength=n_groups)
+    home = np.zeros(n_groups, dtype=np.int64)
+    home[pairs[:, 1]] = pairs[:, 0]
+    is_grid = (grids_of == 1) & (np.bincount(grid, households, minlength=n_grids)[home] == size)
+    return {"groups_split": int((fits & ~is_grid).sum()), "mixing_share": float((groups_here > 1).mean())}
