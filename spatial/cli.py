@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -184,9 +184,10 @@ def _plan(
         _say("first use on this machine: compiling takes about half a minute")
     with _stage("reading", timings):
         from spatial.load import read_site
-        from spatial.plan import PARTS, make_plan, publishing, write_plan
 
         site = read_site(folder, known)
+    from spatial.plan import PARTS, make_plan, publishing, write_plan
+
     parts = [each for each in PARTS if each in only] + [each for each in only if each not in PARTS]
     with _stages(timings) as report:
         made = make_plan(site, known, only=parts, report=report)
@@ -267,7 +268,7 @@ def _tell_faults(faults: Sequence[dict[str, Any]]) -> None:
         _tell([fault(each["code"], each["message"], **where)])
 
 
-def _tell_plan(summary: dict[str, Any]) -> None:
+def _tell_plan(summary: Mapping[str, Any]) -> None:
     """The plan in a few lines: each figure with its bound, then what it could not keep."""
     if grids := summary["grids"]:
         _say(
@@ -293,7 +294,7 @@ def _tell_plan(summary: dict[str, Any]) -> None:
         _say(f"{len(summary['doubts'])} doubts and {len(summary['notes'])} notes stand in summary.json")
 
 
-def _gap(section: dict[str, Any]) -> str:
+def _gap(section: Mapping[str, Any]) -> str:
     gap = section["gap"]
     return "unknown" if gap is None else "0: proven optimum" if gap == 0 else f"{gap:.3%}"
 

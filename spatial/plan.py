@@ -353,7 +353,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
     write_site_layers(plan.site, folder / "site.gpkg")
     text = json.dumps(plan.summary, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-    np.savez_compressed(folder / "bounds.npz", **dict(sorted(plan.bounds.items())))
+    np.savez_compressed(folder / "bounds.npz", allow_pickle=False, **dict(sorted(plan.bounds.items())))
 
 
 def read_plan(folder: Path) -> Plan:
