@@ -1,0 +1,100 @@
+"""A written plan, recounted: every promise and figure of a plan folder, with code of its own.
+
+Read are the layers as they were planned on and the plan, nothing else; computed anew are who lives on
+whose ground, every walk, every shadow, every sum. A plan passes when its figures are the recounted ones
+and every promise it breaks stands declared among its faults, no more and no less.
+
+From the rest of the package this takes the reading of layers and the noded network only, so that an
+error in the planning can't repeat itself in its check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spatial.audit.alleys import alley_faults, alley_grid_faults
+from spatial.audit.areas import area_faults
+from spatial.audit.book import Book, read_book, shape_faults
+from spatial.audit.bound import bound_faults
+from spatial.audit.declared import declared_faults
+from spatial.audit.grids import count_grids, grid_faults
+from spatial.audit.lamps import lamp_faults, recount_light
+from spatial.audit.levels import level_faults
+from spatial.audit.roster import make_roster, people_faults, roster_faults
+from spatial.errors import Remark
+
+__all__ = ["Audit", "audit_plan", "recount"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a recount found: ``faults``, empty where all agrees, and the recounted ``figures`` by section."""
+
+    faults: tuple[Remark, ...]
+    figures: Mapping[str, Mapping[str, Any]]
+
+    def __repr__(self) -> str:
+        sections = ", ".join(self.figures) or "nothing"
+        return f"Audit(recounted {sections}: {len(self.faults)} differences)"
+
+
+def audit_plan(folder: Path) -> tuple[Remark, ...]:
+    """Every difference between a plan folder and its recount; empty where all agrees.
+
+    Each remark names layer, column and ids, what the plan says and what was recounted.
+
+    Raises
+    ------
+    DataError
+        The folder is no plan: a file is missing or can't be read.
+    """
+    return recount(folder).faults
+
+
+def recount(folder: Path) -> Audit:
+    """Recount a plan folder: the differences found and the figures as recounted.
+
+    Sections of the summary that are null are left out.
+
+    Raises
+    ------
+    DataError
+        The folder is no plan: a file is missing or can't be read.
+    """
+    book = read_book(folder)
+    faults = list(shape_faults(book))
+    figures: dict[str, Mapping[str, Any]] = {}
+    if faults:
+        return Audit(tuple(faults), figures)
+    lit_m = None
+    if book.has("lamps"):
+        light = recount_light(book)
+        lit_m = light.lit_m(light.shining)
+        remarks, figures["lamps"] = lamp_faults(book, light)
+        faults += remarks
+    faults += alley_faults(book, lit_m)
+    if "households" in book.layers:
+        faults += roster_faults(book)
+    if book.has("grids"):
+        remarks, figures["grids"] = _grids(book)
+        faults += remarks
+    return Audit(tuple(faults), {name: figures[name] for name in sorted(figures)})
+
+
+def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
+    """The recount of the grids; nothing where rows name households or grids that don't exist."""
+    roster = make_roster(book)
+    if roster is None:
+        return [], {}
+    count = count_grids(book, roster)
+    remarks, figures = grid_faults(book, roster, count)
+    remarks += people_faults(book, roster)
+    remarks += area_faults(book)
+    remarks += alley_grid_faults(book, roster.ground)
+    remarks += level_faults(book, roster)
+    remarks += declared_faults(book, roster, count)
+    remarks += bound_faults(book, roster, count)
+    return remarks, figures
