@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
@@ -17,7 +18,7 @@ from spatial.settings import Effort
 from spatial.solve.program import Program, solve_program
 from spatial.solve.solution import Solution, solution_of
 
-__all__ = ["cover_bound", "covered", "max_cover", "merged_rows", "set_cover"]
+__all__ = ["cover_bound", "cover_order", "covered", "max_cover", "merged_rows", "set_cover"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -182,6 +183,37 @@ def cover_bound(
     return float((weight - price).sum() + worth[fixed].sum() + free[:n].sum())
 
 
+def cover_order(
+    covers: sparse.csr_array, weight: FloatArray, *, among: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """The given sites in greedy order, the one that adds the most weight next, and what each adds.
+
+    Of equal sites the first goes first. Every prefix of the order covers at least 63 % of the best for
+    its number [1]_, in practice nearly all of it.
+
+    References
+    ----------
+    .. [1] G. L. Nemhauser, L. A. Wolsey and M. L. Fisher, "An analysis of approximations for maximizing
+       submodular set functions", Mathematical Programming 14, 1978, pp. 265-294.
+    """
+    rows = covers[weight > 0][:, among]
+    columns = sparse.csc_array(rows)
+    order = _greedy(
+        rows.indptr.astype(np.int64),
+        rows.indices.astype(np.int64),
+        columns.indptr.astype(np.int64),
+        columns.indices.astype(np.int64),
+        weight[weight > 0],
+    )
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    by = np.full(rows.shape[0], len(order))
+    np.minimum.at(by, row, rank[rows.indices])
+    gain = np.bincount(by, weight[weight > 0], minlength=len(order) + 1)[:-1]
+    return np.flatnonzero(among)[order].astype(np.int64), gain.astype(np.float64)
+
+
 def merged_rows(covers: sparse.csr_array) -> tuple[IntArray, IntArray]:
     """Group equal rows: the group of each row, and one row of each group, in order of first appearance.
 
@@ -246,3 +278,31 @@ def _row_prices(task: _Task, weight: FloatArray, price: FloatArray) -> FloatArra
     shares = np.where(task.done, 0.0, 1.0)
     shares[task.row >= 0] = share[task.row[task.row >= 0]]
     return weight * shares
+
+
+@njit(cache=True)
+def _greedy(
+    indptr: IntArray, indices: IntArray, site_indptr: IntArray, site_rows: IntArray, weight: FloatArray
+) -> IntArray:
+    n_sites = len(site_indptr) - 1
+    gain = np.zeros(n_sites)
+    for j in range(n_sites):
+        for e in range(site_indptr[j], site_indptr[j + 1]):
+            gain[j] += weight[site_rows[e]]
+    done = np.zeros(len(weight), np.bool_)
+    order = np.empty(n_sites, np.int64)
+    for at in range(n_sites):
+        best = -1
+        for j in range(n_sites):
+            if gain[j] >= 0.0 and (best < 0 or gain[j] > gain[best]):
+                best = j
+        order[at] = best
+        for e in range(site_indptr[best], site_indptr[best + 1]):
+            i = site_rows[e]
+            if not done[i]:
+                done[i] = True
+                for f in range(indptr[i], indptr[i + 1]):
+                    j = indices[f]
+                    gain[j] = max(gain[j] - weight[i], 0.0) if gain[j] >= 0.0 else -1.0
+        gain[best] = -1.0
+    return order

@@ -1,0 +1,8 @@
+"""Where lamps and notice boards stand: candidates, the choice with its proven bound, and its tables."""
+
+from spatial.siting.boards import BoardPlan, plan_boards
+from spatial.siting.candidates import made_sites
+from spatial.siting.lamps import LampPlan, plan_lamps
+from spatial.siting.ways import share_way_lit
+
+__all__ = ["BoardPlan", "LampPlan", "made_sites", "plan_boards", "plan_lamps", "share_way_lit"]

@@ -1,0 +1,185 @@
+"""Candidate sites: those given, or made along the alleys where none are; and names by place."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from geopandas import GeoDataFrame
+from numpy.typing import NDArray
+
+from spatial.errors import Remark, doubt, note
+from spatial.load import Site, contract_frame
+from spatial.network import AlleyNetwork
+from spatial.settings import Settings
+
+__all__ = ["candidate_sites", "geographic_order", "made_sites", "nearest_alley"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+WALL_WITHIN_M = 5.0  # a house front this near to the centre-line carries the lamp
+BEND_DEG = 30.0
+LABEL = {"lamp_sites": "lamp", "board_sites": "board"}
+
+
+def candidate_sites(
+    site: Site, network: AlleyNetwork, settings: Settings, *, layer: str
+) -> tuple[GeoDataFrame, tuple[Remark, ...]]:
+    """The sites of a layer, or sites made along the alleys with a note that says so.
+
+    Returns
+    -------
+    GeoDataFrame
+        The columns of the contract and ``alley_id``, the nearest alley.
+    tuple of Remark
+    """
+    sites = site.layer(layer)
+    remarks: tuple[Remark, ...] = ()
+    if sites.empty:
+        sites = made_sites(site, network, settings, layer=layer)
+        remarks = (_made_note(sites, settings, layer),)
+    return sites.assign(alley_id=nearest_alley(network, sites)), remarks
+
+
+def made_sites(site: Site, network: AlleyNetwork, settings: Settings, *, layer: str) -> GeoDataFrame:
+    """Candidates every ``sites.spacing_m`` along unlit alleys, at their ends, junctions and bends.
+
+    Each stands at the nearest house front within 5 m of the centre-line; else at the side of the
+    alley where its width is known; else on the centre-line.
+    """
+    edge, along_m = _places(network, settings.sites.spacing_m)
+    lines = network.edge_lines[edge]
+    spots = shapely.line_interpolate_point(lines, along_m)
+    spots = _beside(spots, lines, along_m, _half_width_m(network)[edge])
+    spots, on_wall = _onto_walls(spots, lines, along_m, site.layer("buildings").geometry.to_numpy())
+    xy = shapely.get_coordinates(spots)
+    _, first = np.unique(np.round(xy, 3), axis=0, return_index=True)
+    first = first[geographic_order(xy[first])]
+    made = contract_frame(layer, {}, spots[first], site.crs)
+    made["site_id"] = [f"G{j:05d}" for j in range(1, len(made) + 1)]
+    made["status"] = "candidate"
+    if layer == "lamp_sites":
+        made["mount"] = np.where(on_wall[first], "wall", "pole")
+        made["consent"] = "unknown"
+    return made.astype({each: "str" for each in ("site_id", "status", "mount", "consent") if each in made})
+
+
+def geographic_order(xy: FloatArray) -> IntArray:
+    """Rows from north to south in about as many bands as a band has points, and west to east within each."""
+    if not len(xy):
+        return np.empty(0, dtype=np.int64)
+    south_m = xy[:, 1].max() - xy[:, 1]
+    n_bands = int(np.ceil(np.sqrt(len(xy))))
+    band = np.minimum(south_m * n_bands // max(south_m.max(), 1e-9), n_bands - 1)
+    return np.lexsort((south_m, xy[:, 0], band))
+
+
+def nearest_alley(network: AlleyNetwork, sites: GeoDataFrame) -> NDArray[np.object_]:
+    """The alley_id of the centre-line nearest to each site; of equally near ones the first."""
+    row, edge = shapely.STRtree(network.edge_lines).query_nearest(sites.geometry.to_numpy(), all_matches=True)
+    alley = np.full(len(sites), len(network.alleys), dtype=np.int64)
+    np.minimum.at(alley, row, network.edge_alley[edge])
+    return network.alleys["alley_id"].to_numpy(dtype=object)[alley]
+
+
+def _places(network: AlleyNetwork, spacing_m: float) -> tuple[IntArray, FloatArray]:
+    """Edge and metres along it: nodes once each, bends, and even steps of at most the spacing between."""
+    unlit = np.flatnonzero(~network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley])
+    length_m = network.edge_length_m
+    edge, along_m = _bends(network, unlit)
+    mark_edge = np.concatenate([unlit, unlit, edge])
+    mark_m = np.concatenate([np.zeros(len(unlit)), length_m[unlit], along_m])
+    order = np.lexsort((mark_m, mark_edge))
+    mark_edge, mark_m = mark_edge[order], mark_m[order]
+    begins = np.flatnonzero(mark_edge[1:] == mark_edge[:-1])
+    between_m = mark_m[begins + 1] - mark_m[begins]
+    n_steps = np.maximum(np.ceil(between_m / spacing_m - 1e-9), 1).astype(np.int64)
+    part = np.repeat(np.arange(len(begins)), n_steps)
+    step = np.arange(len(part)) - np.repeat(np.cumsum(n_steps) - n_steps, n_steps)
+    inner_edge = mark_edge[begins][part]
+    inner_m = mark_m[begins][part] + step * (between_m / n_steps)[part]
+    inside = inner_m > 0
+    _, at = np.unique(network.edge_nodes[unlit], return_index=True)
+    node_edge, is_end = unlit[at // 2], at % 2 == 1
+    return (
+        np.concatenate([node_edge, inner_edge[inside]]),
+        np.concatenate([np.where(is_end, length_m[node_edge], 0.0), inner_m[inside]]),
+    )
+
+
+def _bends(network: AlleyNetwork, edges: IntArray) -> tuple[IntArray, FloatArray]:
+    """Vertices inside the edges where the alley turns by 30 degrees or more."""
+    coords, owner = shapely.get_coordinates(network.edge_lines[edges], return_index=True)
+    leg = np.diff(coords, axis=0)
+    same = owner[1:] == owner[:-1]
+    length_m = np.where(same, np.hypot(*leg.T), 0.0)
+    total_m = np.concatenate([[0.0], np.cumsum(length_m)])
+    along_m = total_m - total_m[np.searchsorted(owner, np.arange(len(edges)))][owner]
+    heading = np.arctan2(leg[:, 1], leg[:, 0])
+    turn = np.abs((np.diff(heading) + np.pi) % (2 * np.pi) - np.pi)
+    at = 1 + np.flatnonzero(same[1:] & same[:-1] & (np.degrees(turn) >= BEND_DEG))
+    return edges[owner[at]], along_m[at]
+
+
+def _half_width_m(network: AlleyNetwork) -> FloatArray:
+    width_m = network.alleys["width_m"].fillna(0.0).to_numpy(dtype=np.float64)
+    return (width_m / 2)[network.edge_alley]
+
+
+def _beside(
+    spots: NDArray[np.object_], lines: NDArray[np.object_], along_m: FloatArray, half_width_m: FloatArray
+) -> NDArray[np.object_]:
+    """Spots inside an edge moved to its left side; ends of edges, where alleys meet, stay."""
+    length_m = shapely.length(lines)
+    inside = (along_m > 0) & (along_m < length_m)
+    before = shapely.get_coordinates(shapely.line_interpolate_point(lines, np.maximum(along_m - 0.5, 0)))
+    after = shapely.get_coordinates(
+        shapely.line_interpolate_point(lines, np.minimum(along_m + 0.5, length_m))
+    )
+    heading = after - before
+    left = np.column_stack([-heading[:, 1], heading[:, 0]])
+    left /= np.maximum(np.hypot(*left.T), 1e-9)[:, None]
+    return shapely.points(shapely.get_coordinates(spots) + left * (half_width_m * inside)[:, None])
+
+
+def _onto_walls(
+    spots: NDArray[np.object_],
+    lines: NDArray[np.object_],
+    along_m: FloatArray,
+    buildings: NDArray[np.object_],
+) -> tuple[NDArray[np.object_], BoolArray]:
+    """Spots moved to the nearest house front of their place on the centre-line; which of them were."""
+    on_wall = np.zeros(len(spots), dtype=bool)
+    if not len(buildings):
+        return spots, on_wall
+    walls = shapely.boundary(buildings)
+    centres = shapely.line_interpolate_point(lines, along_m)
+    row, wall = shapely.STRtree(walls).query_nearest(centres, max_distance=WALL_WITHIN_M, all_matches=True)
+    order = np.lexsort((wall, row))
+    row, first = np.unique(row[order], return_index=True)
+    front = shapely.get_point(shapely.shortest_line(centres[row], walls[wall[order][first]]), -1)
+    spots, on_wall[row] = spots.copy(), True
+    spots[row] = front
+    return spots, on_wall
+
+
+def _made_note(sites: GeoDataFrame, settings: Settings, layer: str) -> Remark:
+    what = f"{len(sites)} {LABEL[layer]} candidates were made"
+    message = f"{what} along the alleys every {settings.sites.spacing_m:g} m, at junctions and bends"
+    code = layer.replace("_", "-") + "-made"
+    if layer == "lamp_sites":
+        n_walls = int((sites["mount"] == "wall").sum())
+        message += f"; {n_walls} on house fronts, whose owners have not been asked"
+    return note(code, message, layer=layer, remedy=f"add a {layer} layer to choose among surveyed sites")
+
+
+def unreachable_doubt(sites: GeoDataFrame, far: BoolArray, *, layer: str, max_access_m: float) -> Remark:
+    """Sites that no alley is near enough to."""
+    return doubt(
+        "site-far",
+        f"{int(far.sum())} sites are more than {max_access_m:g} m from any alley and can't be walked to",
+        layer=layer,
+        ids=sites["site_id"][far],
+        remedy="check their position, or complete the alleys",
+    )
