@@ -160,12 +160,23 @@ def _meetings(drawn: _Drawn, level: Ints) -> _Meetings:
     mid_line = ~at_end.any(axis=0)
     passes = mid_line & ~meets & ~same_place
     places = np.column_stack([line[:, passes].T, np.round(along_m[:, passes].T / TOUCH_M)])
+    back = _turns_back(drawn)
     return _Meetings(
-        line=line[:, meets],
-        along_m=along_m[:, meets],
-        is_crossing=(mid_line & ~at_vertex.all(axis=0))[meets],
+        line=np.hstack([line[:, meets], np.tile(drawn.vertex_line[back], (2, 1))]),
+        along_m=np.hstack([along_m[:, meets], np.tile(drawn.vertex_m[back], (2, 1))]),
+        is_crossing=np.append((mid_line & ~at_vertex.all(axis=0))[meets], np.zeros(len(back), dtype=bool)),
         apart=np.unique(places, axis=0)[:, :2].astype(np.int64),
     )
+
+
+def _turns_back(drawn: _Drawn) -> Ints:
+    """Vertices at which a line runs back over itself: out and back are two pieces, one the other's double."""
+    a, b = drawn.segment[:-1], drawn.segment[1:]
+    follows = drawn.vertex_line[a] == drawn.vertex_line[b]
+    a, b = a[follows], b[follows]
+    way_in, way_out = drawn.xy[a + 1] - drawn.xy[a], drawn.xy[b + 1] - drawn.xy[b]
+    apart_m = np.abs(_cross(way_in, way_out)) / np.maximum(np.hypot(*way_in.T), np.hypot(*way_out.T))
+    return b[(np.sum(way_in * way_out, axis=1) < 0) & (apart_m <= TOUCH_M)]
 
 
 def _contacts(drawn: _Drawn) -> tuple[Ints, Floats, Bools]:
