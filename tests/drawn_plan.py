@@ -12,6 +12,7 @@ Grid 3 has three households, too few to be told of in public.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ def _stretches() -> GeoDataFrame:
             "n_lamps": [*map(int, lit), 0],
         },
         [
-            *(_line((a, 40), (b, 40)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)),
+            *(_line((a, 40), (b, 40)) for a, b in pairwise(cuts)),
             _line((90, 40), (90, 80)),
         ],
     )

@@ -74,20 +74,27 @@
 
   const outlines = new Map(); // grid number → its outline
   const lampDots = [];
-  const signs = []; // { marker, shown(zoom scale in pixels per metre) }
+  const signs = []; // in the order in which they take their room
+
+  // A grid at fault is for planners to find; residents read of it in a sentence.
+  function outlineStyle(grid) {
+    return grid.fault && view.mode === "planner"
+      ? { color: colour("fault"), weight: 4, dashArray: "10 6" }
+      : { color: colour("outline"), weight: 2, dashArray: null };
+  }
 
   function drawGround() {
     drawAreas(view.boundary, { stroke: true, color: colour("outline"), weight: 2, fill: false });
     for (const grid of view.grids) {
       drawAreas(grid.shape, { fillColor: colour("tint-" + (grid.tint % 6)), fillOpacity: 1 });
     }
-    drawAreas(view.barriers.areas, { fillColor: colour("barrier"), fillOpacity: 0.7 });
-    drawLines(view.barriers.lines, { color: colour("barrier"), weight: 5, opacity: 0.8 });
+    for (const [name, barrier] of Object.entries(view.barriers)) {
+      drawAreas(barrier.areas, { fillColor: colour(name), fillOpacity: 0.8 });
+      drawLines(barrier.lines, { color: colour(name), weight: 6, opacity: 0.9 });
+    }
     drawAreas(view.ground, { fillColor: colour("building"), fillOpacity: 0.75 });
     for (const grid of view.grids) {
-      const outline = L.polygon(area(grid.shape), {
-        interactive: false, fill: false, color: colour("outline"), weight: 2,
-      });
+      const outline = L.polygon(area(grid.shape), { interactive: false, fill: false, ...outlineStyle(grid) });
       outlines.set(grid.grid_id, outline.addTo(map));
     }
   }
@@ -109,27 +116,20 @@
       });
       lampDots.push(dot.addTo(map));
     }
-    for (const each of view.places) {
-      signs.push({ marker: sign(each.at, "landmark", each.name), shown: (scale) => scale > 1.2 });
-    }
-    for (const name of view.alleys.names) addAlleyName(name);
-    for (const grid of view.grids) {
-      const large = (scale) => grid.radius_m * scale;
-      if (grid.meeting) {
-        signs.push({ marker: sign(grid.meeting, "star", "★"), shown: (scale) => large(scale) > 18 });
-      }
-      signs.push({ marker: sign(grid.at, "disc", String(grid.grid_id)), shown: (scale) => large(scale) > 9 });
-    }
-    for (const board of view.boards) signs.push({ marker: sign(board.at, "board", "栏"), shown: () => true });
+    for (const grid of view.grids) addSign(grid.at, "disc", String(grid.grid_id), { radius_m: grid.radius_m });
+    for (const board of view.boards) addSign(board.at, "board", "栏", {});
+    for (const grid of view.grids) if (grid.meeting) addSign(grid.meeting, "star", "★", {});
+    for (const each of view.places) addSign(each.at, "landmark", each.name, { wide: true });
+    for (const each of view.alleys.names) addSign(each.at, "alley-name", each.name, { wide: true, along: each });
   }
 
-  function addAlleyName(name) {
-    const label = element("span", name.name);
-    label.style.transform = "translate(-50%, -50%) rotate(" + -name.heading_deg + "deg)";
-    const icon = L.divIcon({ className: "sign alley-name", html: label, iconSize: null });
-    const marker = L.marker(place(name.at), { icon: icon, interactive: false, keyboard: false });
-    const wanted = 17 * name.name.length + 30; // pixels that the words take along the alley
-    signs.push({ marker: marker, shown: (scale) => name.length_m * scale > wanted && scale > 1.2 });
+  // Numbers, boards and stars stand where they are; words give way to them and to each other.
+  function addSign(at, name, text, more) {
+    const label = element("span", text);
+    if (more.along) label.style.transform = "translate(-50%, -50%) rotate(" + -more.along.heading_deg + "deg)";
+    const icon = L.divIcon({ className: "sign " + name, html: label, iconSize: null });
+    const options = { icon: icon, interactive: false, keyboard: false, zIndexOffset: name === "disc" ? 10000 : 0 };
+    signs.push({ marker: L.marker(place(at), options), text: text, ...more });
   }
 
   function pixelsPerMetre() {
@@ -138,17 +138,41 @@
     return 100 / map.distance(centre, east);
   }
 
+  function boxOf(each, glyph) {
+    const at = map.latLngToContainerPoint(each.marker.getLatLng());
+    if (!each.wide) return { at: at, x: glyph * 0.8, y: glyph * 0.8 };
+    const turn = each.along ? (Math.PI / 180) * each.along.heading_deg : 0;
+    const length = (glyph / 2) * [...each.text].reduce((sum, one) => sum + (one > "\u2e7f" ? 1 : 0.6), 0);
+    const across = glyph * 0.6;
+    const [cos, sin] = [Math.abs(Math.cos(turn)), Math.abs(Math.sin(turn))];
+    return { at: at, x: length * cos + across * sin, y: length * sin + across * cos, length: 2 * length };
+  }
+
+  function hasRoom(each, box, scale, taken) {
+    if (each.radius_m) return each.radius_m * scale > 12;
+    if (!each.wide) return true;
+    if (each.along && each.along.length_m * scale < box.length + 16) return false;
+    return !taken.some(
+      (other) => Math.abs(other.at.x - box.at.x) < other.x + box.x && Math.abs(other.at.y - box.at.y) < other.y + box.y,
+    );
+  }
+
   // Only what is in sight and has room is in the document, so that a town stays quick to move.
   function tidySigns() {
     const scale = pixelsPerMetre();
     const bounds = map.getBounds().pad(0.1);
+    const small = scale < 0.75;
+    const glyph = (wide.matches && window.innerWidth >= 1500 ? 20 : 14) * (small ? 0.9 : 1);
+    const taken = [];
     for (const each of signs) {
-      const wanted = bounds.contains(each.marker.getLatLng()) && each.shown(scale);
+      const box = bounds.contains(each.marker.getLatLng()) ? boxOf(each, glyph) : null;
+      const wanted = box !== null && hasRoom(each, box, scale, taken);
+      if (wanted) taken.push(box);
       if (wanted !== map.hasLayer(each.marker)) wanted ? each.marker.addTo(map) : each.marker.remove();
     }
     const radius = Math.max(2.5, Math.min(8, 1.6 + 3.2 * scale));
     for (const dot of lampDots) dot.setRadius(radius);
-    frame.classList.toggle("small-signs", scale < 0.75);
+    frame.classList.toggle("small-signs", small);
   }
 
   function addControls() {
@@ -210,12 +234,12 @@
 
   function choose(what, focus) {
     if (chosen && chosen.kind === "grid") {
-      outlines.get(chosen.item.grid_id).setStyle({ weight: 2, color: colour("outline") });
+      outlines.get(chosen.item.grid_id).setStyle(outlineStyle(chosen.item));
     }
     if (chosen && chosen.ring) chosen.ring.remove();
     chosen = what;
     if (what && what.kind === "grid") {
-      outlines.get(what.item.grid_id).setStyle({ weight: 5, color: colour("chosen") }).bringToFront();
+      outlines.get(what.item.grid_id).setStyle({ color: colour("chosen"), weight: 5, dashArray: null }).bringToFront();
     } else if (what) {
       what.ring = L.circleMarker(place(what.item.at), {
         interactive: false, radius: 15, color: colour("chosen"), weight: 4, fill: false,
@@ -305,7 +329,8 @@
       ["dark", "n_lamps" in figures, ""],
       ["alley", !("n_lamps" in figures), ""],
       ["building", view.ground.length, ""],
-      ["barrier", view.barriers.lines.length + view.barriers.areas.length, ""],
+      ["water", view.barriers.water.lines.length + view.barriers.water.areas.length, ""],
+      ["other", view.barriers.other.lines.length + view.barriers.other.areas.length, ""],
     ];
     const list = byId("legend").querySelector("ul");
     list.replaceChildren(
@@ -337,10 +362,13 @@
   function showTitle() {
     const about = view.about;
     const name = english ? about.name_en : about.name;
-    byId("name").textContent = name;
-    document.title = name + " " + say("title");
+    byId("title").textContent = document.title = say("title", { name: name });
     byId("date").hidden = about.date === null;
-    if (about.date) byId("date").textContent = byId("date").dateTime = about.date;
+    if (about.date) {
+      const [year, month, day] = about.date.split("-").map(Number);
+      byId("date").dateTime = about.date;
+      byId("date").textContent = say("date_value", { year: year, month: month, day: day, iso: about.date });
+    }
   }
 
   function showSentence() {
@@ -361,7 +389,7 @@
     }
     if (!("n_lamps" in figures)) return;
     const lit = { lit: whole(figures.lit_m), share: percent(figures.share_lit), before: percent(figures.share_before) };
-    sentence.append(" ", element("strong", say("sentence_lit", lit)));
+    sentence.append(say("break"), element("strong", say("sentence_lit", lit)));
     byId("share").hidden = false;
     byId("share").querySelector(".share-lit").style.width = 100 * figures.share_lit + "%";
     byId("share").querySelector(".share-before").style.width = 100 * figures.share_before + "%";

@@ -32,6 +32,7 @@ _LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
 _BOARD_COLUMNS = ("board_code", "status", "households_served", "grid_id", "keeper_role")
 
 _SIMPLIFY_M = 0.15  # what a pixel can't show at the closest zoom of a phone
+_WATER = "water|river|stream|canal|ditch|pond|lake|河|水|渠|溪|塘|湖|江"
 _TABLES = ("grids", "lamps", "boards")
 
 
@@ -110,12 +111,19 @@ def _figures(plan: Plan, settings: Settings) -> View:
             "lit_m": round(lamps["lit_m"]),
             "share_lit": lamps["share_lit"],
             "share_before": lamps["lit_before_m"] / lamps["alley_m"] if lamps["alley_m"] else 0.0,
-            "bound_m": None if lamps["bound_m"] is None else int(np.ceil(round(lamps["bound_m"], 3))),
+            "bound_m": _whole_bound(lamps),
             "proven": lamps["gap"] == 0,
             "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
             "line_of_sight": settings.lamps.line_of_sight,
         }
     return figures
+
+
+def _whole_bound(lamps: Mapping[str, Any]) -> int | None:
+    """The proven bound in whole metres: as told of the plan where the plan reaches it, else rounded up."""
+    if lamps["bound_m"] is None:
+        return None
+    return round(lamps["lit_m"]) if lamps["gap"] == 0 else int(np.ceil(lamps["bound_m"]))
 
 
 # ── layers ───────────────────────────────────────────────────────────────────────────────────────────
@@ -131,9 +139,20 @@ def _ground(plan: Plan) -> GeoSeries:
 
 
 def _barriers(plan: Plan, sketch: _Sketch) -> View:
-    shapes = plan.site.layer("barriers").geometry
-    areas = shapes.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
-    return {"lines": sketch.lines(shapes[~areas]), "areas": sketch.areas(shapes[areas])}
+    """Barriers by what they look like: water, and the railways, motorways and walls that are not."""
+    barriers = plan.site.layer("barriers")
+    wet = barriers["kind"].fillna("").str.contains(_WATER, case=False, regex=True).to_numpy(bool)
+    broad = barriers.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy(bool)
+    return {
+        "water": {
+            "lines": sketch.lines(barriers.geometry[wet & ~broad]),
+            "areas": sketch.areas(barriers.geometry[wet & broad]),
+        },
+        "other": {
+            "lines": sketch.lines(barriers.geometry[~wet & ~broad]),
+            "areas": sketch.areas(barriers.geometry[~wet & broad]),
+        },
+    }
 
 
 def _alleys(plan: Plan, sketch: _Sketch) -> View:
@@ -182,18 +201,19 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
     if "grids" not in plan.layers:
         return []
     grids = plan.layers["grids"]
-    centre, radius_m = _widest_spots(grids.geometry)
-    spots = sketch.points(centre)
-    meetings, meeting_alleys = _meeting_points(plan, sketch)
+    meeting_points, meeting_alleys = _meeting_points(plan)
+    meetings = sketch.points(meeting_points)
+    spots = sketch.points(_clear_spots(plan, meeting_points))
+    radius_m = np.sqrt(grids.area.to_numpy() / np.pi)
     boards = _boards_of_grids(plan, settings)
     shown = (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
-    shapes = sketch.areas_by_row(grids.geometry)
+    shapes, tints = sketch.areas_by_row(grids.geometry), _tints(grids.geometry)
     records = _records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
     for row, record in enumerate(records):
         grid_id = record["grid_id"]
         record |= {
             "shape": shapes[row],
-            "tint": 0,
+            "tint": tints[row],
             "at": spots[row],
             "radius_m": round(float(radius_m[row]), 1),
             "fault": pd.notna(grids["fault"].iloc[row]),
@@ -203,15 +223,18 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
         }
         if not shown[row]:
             record |= {"households": None, "walk_mean_m": None}
-    for record, tint in zip(records, _tints(grids.geometry), strict=True):
-        record["tint"] = tint
     return records
 
 
-def _widest_spots(shapes: GeoSeries) -> tuple[GeoSeries, NDArray[np.float64]]:
-    """Centre and radius of the largest circle inside each area: where a number is read best. [m]"""
-    spokes = shapely.maximum_inscribed_circle(shapes.to_numpy(), tolerance=1.0)
-    return GeoSeries(shapely.get_point(spokes, 0), crs=shapes.crs), shapely.length(spokes)
+def _clear_spots(plan: Plan, meeting_points: GeoSeries) -> GeoSeries:
+    """Where a grid's number is read best: the spot farthest from its border, its boards and meeting point."""
+    areas = plan.layers["grids"].geometry
+    signs = meeting_points[meeting_points.notna()].to_numpy()
+    if "boards" in plan.layers:
+        signs = np.concatenate([signs, plan.layers["boards"].geometry.to_numpy()])
+    holes = shapely.union_all(shapely.buffer(signs, 0.5))
+    circles = shapely.maximum_inscribed_circle(shapely.difference(areas.to_numpy(), holes), tolerance=1.0)
+    return GeoSeries(shapely.get_point(circles, 0), crs=areas.crs)
 
 
 def _tints(shapes: GeoSeries) -> list[int]:
@@ -226,41 +249,33 @@ def _tints(shapes: GeoSeries) -> list[int]:
     """
     areas = shapes.to_numpy()
     one, other = shapely.STRtree(areas).query(areas, predicate="intersects")
-    pair = one < other
+    one, other = one[one < other], other[one < other]
+    border = shapely.length(shapely.intersection(areas[one], areas[other])) > 0
+    pairs = zip(one[border].tolist(), other[border].tolist(), strict=True)
     graph = nx.Graph()
     graph.add_nodes_from(range(len(areas)))
-    graph.add_edges_from(sorted(zip(one[pair].tolist(), other[pair].tolist(), strict=True)))
+    graph.add_edges_from(sorted(pairs))
     colours = nx.greedy_color(graph, strategy="smallest_last")
     return [colours[row] for row in range(len(areas))]
 
 
-def _meeting_points(plan: Plan, sketch: _Sketch) -> tuple[list[list[int] | None], list[str | None]]:
+def _meeting_points(plan: Plan) -> tuple[GeoSeries, list[str | None]]:
     """Where each grid meets: the spot on the alley before the meeting door, and the alley's name.
 
-    The door itself is a household's and stays out of the page.
+    The door itself is a household's and stays out of the page. Grids without a known door have no spot.
     """
     grids, households = plan.layers["grids"], plan.layers["households"]
     doors = households.drop_duplicates("household_id").set_index("household_id").geometry
-    at_door = doors.reindex(grids["meeting_household_id"])
-    known = at_door.notna().to_numpy()
+    at_door = doors.reindex(grids["meeting_household_id"]).reset_index(drop=True)
     alleys = plan.site.layer("alleys")
     lines = alleys.geometry.to_numpy()
-    points = at_door.to_numpy()[known]
-    spots: list[list[int] | None] = [None] * len(grids)
-    names: list[str | None] = [None] * len(grids)
-    if not known.any():
-        return spots, names
-    asked, nearest = shapely.STRtree(lines).query_nearest(points, all_matches=True)
-    first = nearest[np.unique(asked, return_index=True)[1]]
-    on_alley = shapely.line_interpolate_point(lines[first], shapely.line_locate_point(lines[first], points))
-    for row, at, name in zip(
-        np.flatnonzero(known),
-        sketch.points(GeoSeries(on_alley, crs=alleys.crs)),
-        _texts(alleys["name"].iloc[first]),
-        strict=True,
-    ):
-        spots[row], names[row] = at, name
-    return spots, names
+    row, nearest = alleys.sindex.nearest(at_door, return_all=False)
+    on_alley = np.full(len(grids), None, dtype=object)
+    along_m = shapely.line_locate_point(lines[nearest], at_door.to_numpy()[row])
+    on_alley[row] = shapely.line_interpolate_point(lines[nearest], along_m)
+    names = pd.Series(None, index=range(len(grids)), dtype="str")
+    names.iloc[row] = alleys["name"].iloc[nearest].to_numpy()
+    return GeoSeries(on_alley, crs=alleys.crs), _texts(names)
 
 
 def _boards_of_grids(plan: Plan, settings: Settings) -> dict[int, list[str]]:
@@ -371,9 +386,13 @@ class _Sketch:
     west: float
     south: float
 
-    def points(self, shapes: GeoSeries) -> list[list[int]]:
-        """``[east, north]`` of each point."""
-        return self._whole(shapes.to_crs(4326).to_numpy())[0].tolist()
+    def points(self, shapes: GeoSeries) -> list[list[int] | None]:
+        """``[east, north]`` of each point, None where a row has none."""
+        whole, owner = self._whole(shapes.to_crs(4326).to_numpy())
+        places: list[list[int] | None] = [None] * len(shapes)
+        for row, place in zip(owner.tolist(), whole.tolist(), strict=True):
+            places[row] = place
+        return places
 
     def lines(self, shapes: GeoSeries) -> list[list[int]]:
         """``[east, north, step, step, …]`` of each line, in order of rows."""

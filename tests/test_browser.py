@@ -1,0 +1,275 @@
+"""The pages in a real browser, the network blocked: what is drawn, said and asked for.
+
+Needs Debian's ``chromium`` and ``chromium-driver``. Without them the module is skipped with one line, unless
+``ALLEYPLAN_REQUIRE_BROWSER=1`` makes their absence a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from spatial.maps import planner_page, residents_page
+from tests.drawn_plan import drawn_plan
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}${7*7}</script>"
+PHONE = (390, 844)
+PROJECTOR = (1920, 1080)
+
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--proxy-server=127.0.0.1:9",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """Debian's browser and driver; Selenium never looks for others on the network."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        missing = "no browser tests: install chromium and chromium-driver"
+        if os.environ.get("ALLEYPLAN_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        reporter = request.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(missing)
+        pytest.skip(missing)
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in _FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    ran = {"source": "window.ran = []; window.alert = (what) => window.ran.push(String(what));"}
+    chrome.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", ran)
+    yield chrome
+    chrome.quit()
+
+
+class Page:
+    """A page opened from a file, and what the browser tells of it."""
+
+    def __init__(self, chrome: webdriver.Chrome, path: Path, size: tuple[int, int]) -> None:
+        self.chrome = chrome
+        self.path = path
+        screen = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        for kind in ("browser", "performance"):
+            chrome.get_log(kind)
+        chrome.get(path.as_uri())
+
+    def run(self, script: str, *values: Any) -> Any:
+        return self.chrome.execute_script(script, *values)
+
+    def text(self, selector: str) -> str:
+        return str(self.chrome.find_element(By.CSS_SELECTOR, selector).text)
+
+    def click(self, selector: str) -> None:
+        self.chrome.find_element(By.CSS_SELECTOR, selector).click()
+
+    def tap(self, x: float, y: float) -> None:
+        """Tap at a place of the window, whatever lies there."""
+        action = ActionChains(self.chrome)
+        action.w3c_actions.pointer_action.move_to_location(round(x), round(y))
+        action.w3c_actions.pointer_action.click()
+        action.perform()
+
+    def sign(self, text: str) -> tuple[float, float]:
+        """Where a sign of the map stands in the window."""
+        box = self.run(
+            "const signs = [...document.querySelectorAll('.sign span')];"
+            "const found = signs.find((each) => each.textContent === arguments[0]);"
+            "const b = found.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2];",
+            text,
+        )
+        return box[0], box[1]
+
+    @property
+    def requests(self) -> list[str]:
+        """Addresses asked for since opening, the page's own file left out."""
+        events = [json.loads(each["message"])["message"] for each in self.chrome.get_log("performance")]
+        sent = [each["params"] for each in events if each["method"] == "Network.requestWillBeSent"]
+        urls = [each["request"]["url"] for each in sent]
+        return [each for each in urls if each != self.path.as_uri() and not each.startswith("data:")]
+
+    @property
+    def complaints(self) -> list[str]:
+        return [each["message"] for each in self.chrome.get_log("browser")]
+
+
+@pytest.fixture
+def show(chromium: webdriver.Chrome, tmp_path: Path) -> Any:
+    """Write a page and open it at a size."""
+
+    def opened(page: str, size: tuple[int, int] = PROJECTOR) -> Page:
+        path = tmp_path / "page.html"
+        path.write_text(page, encoding="utf-8")
+        return Page(chromium, path, size)
+
+    return opened
+
+
+# ── offline, and nothing runs ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+@pytest.mark.parametrize("make", [residents_page, planner_page])
+@pytest.mark.parametrize("only", [("grids", "lamps", "boards"), ("lamps",), ("boards",)])
+def test_a_page_asks_nothing_and_complains_of_nothing(show: Any, make: Any, only: Any, size: tuple[int, int]):
+    page = show(make(drawn_plan(only=only)), size)
+    page.click("#switch")
+    page.click("#switch")
+    assert page.requests == []
+    assert page.complaints == []
+
+
+def test_the_log_would_show_a_request(show: Any):
+    page = show("<!DOCTYPE html><title>x</title><img src='https://example.org/x.png'>")
+    assert page.requests == ["https://example.org/x.png"]
+    assert page.complaints != []
+
+
+@pytest.mark.parametrize("make", [residents_page, planner_page])
+def test_a_hostile_name_is_shown_and_does_nothing(show: Any, make: Any):
+    page = show(make(drawn_plan(alley=HOSTILE, household=HOSTILE, community=HOSTILE, grid_fault=HOSTILE)))
+    assert HOSTILE in page.text("#title")
+    page.tap(*page.sign("栏"))
+    assert HOSTILE in page.text("#details")
+    page.click("#switch")
+    assert page.run("return document.title").startswith(HOSTILE)
+    assert page.run("return document.querySelectorAll('img').length") == 0
+    assert page.run("return window.ran") == []
+    assert "49" not in page.run("return document.body.innerText.replaceAll(arguments[0], '')", HOSTILE)
+    assert page.complaints == []
+
+
+def test_the_policy_stops_a_script_that_is_not_the_page_s(show: Any):
+    page = residents_page(drawn_plan())
+    opened = show(page.replace("</body>", "<script>alert('ran')</script></body>"))
+    assert opened.run("return window.ran") == []
+    assert any("Content Security Policy" in each for each in opened.complaints)
+
+
+# ── what a resident does ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_tap_changes_the_language(show: Any):
+    page = show(residents_page(drawn_plan()), PHONE)
+    assert page.run("return document.documentElement.lang") == "zh-CN"
+    assert page.text("#title") == "山南社区 网格与路灯规划"
+    assert "3个网格" in page.text("#sentence")
+    assert "亮灯巷道 60 米(27 %,现在 14 %)".translate({40: "（", 41: "）", 44: "，"}) in page.text(
+        "#sentence"
+    )
+    page.click("#switch")
+    assert page.run("return document.documentElement.lang") == "en"
+    assert page.text("#sentence").endswith("Lit alley: 60 m (27 %, now 14 %)")
+    assert "Legend" in page.text("#show-legend")
+
+
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_tapping_a_grid_shows_its_figures(show: Any, size: tuple[int, int]):
+    page = show(residents_page(drawn_plan()), size)
+    x, y = page.sign("2")
+    page.tap(x + 25, y)
+    shown = page.text("#details")
+    assert shown.startswith("2 号网格")
+    for each in ("40 户", "在大井巷上", "34 米", "B01", "第2网格长"):
+        assert each in shown
+
+
+def test_a_grid_of_few_households_tells_no_count(show: Any):
+    page = show(residents_page(drawn_plan()))
+    page.run("document.querySelectorAll('#picker button')[2].click()")
+    assert page.text("#details").split("\n") == ["3 号网格", "负责岗位", "第3网格长"]
+
+
+def test_tapping_a_lamp_shows_its_place_in_the_order(show: Any):
+    page = show(residents_page(drawn_plan()))
+    # The board stands at (90, 42) m, the first meeting point at (20, 40) m, lamp L001 at (30, 41) m.
+    (board_x, _), (star_x, star_y) = page.sign("栏"), page.sign("★")
+    pixels = (board_x - star_x) / 70
+    page.tap(star_x + 10 * pixels, star_y - pixels)
+    assert page.text("#details").split("\n") == [
+        *("新路灯 L001", "巷道", "大井巷", "网格", "1 号网格"),
+        *("安装次序", "第 1 盏", "新增亮灯", "30 米"),
+    ]
+
+
+def test_keys_alone_are_enough(show: Any):
+    page = show(residents_page(drawn_plan()))
+    page.run("document.querySelector('#picker button').focus()")
+    ActionChains(page.chrome).send_keys(Keys.ENTER).perform()
+    assert page.text("#details").startswith("1 号网格")
+    ActionChains(page.chrome).send_keys(Keys.ESCAPE).perform()
+    assert page.text("#details").startswith("详情")
+
+
+# ── how it looks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_lit_alley_is_painted(show: Any):
+    page = show(residents_page(drawn_plan()))
+    amber = (
+        "const c = document.querySelector('canvas');"
+        "const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0;"
+        "for (let i = 0; i < p.length; i += 4) if (p[i] === 242 && p[i + 1] === 169 && p[i + 2] === 0) n++;"
+        "return n;"
+    )
+    lit = page.run(amber)
+    dark = show(residents_page(drawn_plan(only=("grids",)))).run(amber)
+    # 60 of the frame's 180 metres at about 7 pixels a metre, 5 pixels broad.
+    assert lit > 1000
+    assert dark == 0
+
+
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_buttons_are_large_enough_and_nothing_runs_over_the_side(show: Any, size: tuple[int, int]):
+    page = show(residents_page(drawn_plan()), size)
+    small = page.run(
+        "return [...document.querySelectorAll('button, .leaflet-bar a')]"
+        ".map((each) => [each.textContent, each.getBoundingClientRect()])"
+        ".filter(([, b]) => b.width > 0 && (b.width < 48 || b.height < 48)).map(([name]) => name)"
+    )
+    assert small == []
+    assert page.run("return document.documentElement.scrollWidth") <= size[0]
+
+
+def test_words_are_readable_from_the_back_of_the_room(show: Any):
+    page = show(residents_page(drawn_plan()), PROJECTOR)
+    small = page.run(
+        "const all = [...document.body.querySelectorAll('*:not(script):not(noscript)')];"
+        "const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());"
+        "return all.filter((e) => own(e) && e.getBoundingClientRect().height)"
+        ".filter((e) => parseFloat(getComputedStyle(e).fontSize) < 20).map((e) => e.textContent)"
+    )
+    assert small == []
+
+
+@pytest.mark.parametrize("make", [residents_page, planner_page])
+def test_everything_that_can_be_pressed_has_a_name(show: Any, make: Any):
+    page = show(make(drawn_plan()))
+    unnamed = page.run(
+        "return [...document.querySelectorAll('button, a, [role]')]"
+        ".filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim())).length"
+    )
+    assert unnamed == 0
