@@ -87,7 +87,7 @@ def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Rem
     sources, remarks = find_sources(folder, settings)
     layers, said = _read_layers(sources, settings)
     remarks += said
-    if "alleys" not in sources:
+    if "alleys" not in sources and not any(each.layer == "alleys" for each in remarks):
         remarks.append(_no_alleys(folder, sources))
     crs: pyproj.CRS | None = None
     frames: dict[str, gpd.GeoDataFrame] = {}

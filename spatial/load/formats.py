@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
@@ -318,38 +317,31 @@ def _read_csv(path: Path, choose: Choose, *, encoding: str | None) -> RawLayer:
             f"{path.name} has no columns of coordinates; name them lon and lat (经度, 纬度) or x and y "
             f"(东坐标, 北坐标). Its headings: {', '.join(headings[:12])}"
         )
-    wanted = {
-        **{name: key for name, key in chosen.items() if name not in ("x", "y")},
-        "x": pair.x,
-        "y": pair.y,
-    }
-    table = _csv_table(path, text, separator, [headings.index(each) for each in wanted.values()])
-    values = {name: table[i].to_numpy(dtype=object) for i, name in enumerate(wanted)}
+    places = {name: headings.index(key) for name, key in {**chosen, "x": pair.x, "y": pair.y}.items()}
+    rows = _csv_rows(path, text, separator, len(headings))
+    values = {name: _objects([row[i] or None for row in rows]) for name, i in places.items()}
     x, y = (parse_numbers(values.pop(each))[0] for each in ("x", "y"))
     geometry = np.full(len(x), None, dtype=object)
     given = ~(np.isnan(x) | np.isnan(y))
     geometry[given] = shapely.points(x[given], y[given])
-    read = tuple(wanted.values())
+    read = tuple(headings[i] for i in places.values())
     return RawLayer(values, geometry, None, tuple(headings), read, used, degrees=pair.degrees)
 
 
-def _csv_table(path: Path, text: str, separator: str, positions: list[int]) -> list[pd.Series]:
-    """Columns at ``positions`` as text, empty cells as None."""
+def _csv_rows(path: Path, text: str, separator: str, n_fields: int) -> list[list[str]]:
+    """The rows below the headings that are not blank, each of ``n_fields``."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = []
     try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            header=None,
-            skiprows=1,
-            usecols=sorted(set(positions)),
-            dtype="str",
-            keep_default_na=False,
-            na_values=[""],
-            skip_blank_lines=True,
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path.name} is not a sound CSV table: {error}") from None
-    return [table[each].astype(object).where(table[each].notna(), None) for each in positions]
+        next(reader)
+        for row in reader:
+            if any(each.strip() for each in row):
+                if len(row) < n_fields or any(row[n_fields:]):
+                    raise csv.Error(f"{len(row)} fields where the headings are {n_fields}")
+                rows.append(row)
+    except csv.Error as error:
+        raise DataError(f"{path.name}, line {reader.line_num}: not a sound CSV table: {error}") from None
+    return rows
 
 
 def _text(path: Path, encoding: str | None) -> tuple[str, str]:

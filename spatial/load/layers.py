@@ -74,7 +74,8 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
     except DataError as error:
         return None, [fault("file-unreadable", str(error), layer=name)]
     chosen, remarks = match_columns(name, raw.headings, named=spec.columns)
-    remarks += wrong_units(name, chosen) + unread(name, raw.headings, raw.read)
+    odd_units = wrong_units(name, chosen)
+    remarks += odd_units + unread(name, raw.headings, raw.read)
     if raw.encoding:
         text = f"{source.path.name} is not UTF-8 and was read as {raw.encoding}"
         remarks.append(note("encoding-found", text, layer=name))
@@ -85,7 +86,8 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
 
     id_column = LAYERS[name].id_column
     labels = row_labels(raw.values.get(id_column) if id_column else None, len(raw.geometry))
-    columns, said = read_columns(name, raw.values, labels)
+    judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
+    columns, said = read_columns(name, judged, labels)
     remarks += said + _id_faults(name, columns, labels)
     shapes, said = clean_shapes(name, raw.geometry, labels)
     remarks += said
@@ -240,8 +242,10 @@ def _split_ids(name: str, ids: Objects, shapes: Shapes) -> tuple[Objects, list[R
     return ids, [fault("id-double", text, remedy=remedy, **where)]
 
 
-def _row_texts(columns: Mapping[str, pd.Series]) -> Objects:
-    """Each row's values as one text, to order rows of equal geometry."""
+def _row_texts(columns: Mapping[str, pd.Series]) -> Objects | None:
+    """Each row's values as one text, to order rows of equal geometry; None where there are none."""
+    if not columns:
+        return None
     texts = [as_text(columns[key].to_numpy(dtype=object, na_value=None)) for key in sorted(columns)]
     return np.array(["\x1f".join(each) for each in zip(*texts, strict=True)], dtype=object)
 
@@ -275,7 +279,7 @@ def _order(layer: ReadLayer, geometry: Objects) -> NDArray[np.int64]:
     """By id, equal ids (areas of one group) by geometry."""
     column = LAYERS[layer.name].id_column
     if column is None:
-        return geometric_order(geometry, ties=_row_texts(layer.columns) if layer.columns else None)
+        return geometric_order(geometry, ties=_row_texts(layer.columns))
     ids = layer.columns[column].to_numpy(dtype=object)
     if layer.columns[column].is_unique:
         return np.argsort(ids, kind="stable")

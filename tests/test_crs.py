@@ -1,0 +1,173 @@
+"""The metric system chosen, what coordinates look like, and shifted Chinese datums against public vectors."""
+
+import csv
+
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spatial.crs import (
+    change_crs,
+    crs_name,
+    is_metric,
+    misfit,
+    parse_crs,
+    shifted_from_wgs84,
+    shifted_to_wgs84,
+    suggest_crs,
+    working_crs,
+)
+from spatial.errors import DataError
+
+EARTH = pyproj.Geod(ellps="WGS84")
+
+
+def epsg(code):
+    return pyproj.CRS.from_epsg(code)
+
+
+@pytest.mark.parametrize(
+    ("lon_lat", "code"),
+    [
+        ((117.1, 31.6), 4548),  # Feixi, central meridian 117 E
+        ((113.95, 22.53), 4547),  # Shenzhen
+        ((121.5, 25.0), 4549),  # Taipei
+        ((85.3, 27.7), 32645),  # Kathmandu, within China's frame but not in its zones
+        ((26.9, 60.5), 32635),  # Kotka
+        ((-70.6, -33.4), 32719),  # Santiago
+    ],
+)
+def test_degrees_go_to_the_zone_they_lie_in(lon_lat, code):
+    assert crs_name(working_crs(epsg(4326), lon_lat)) == f"EPSG:{code}"
+
+
+@pytest.mark.parametrize(
+    ("code", "xy", "metric"),
+    [
+        (4548, (509_480.0, 3_497_000.0), True),
+        (4527, (39_509_480.0, 3_497_000.0), True),
+        (4509, (509_480.0, 3_497_000.0), True),
+        (3857, (13_035_000.0, 3_711_000.0), False),  # Web Mercator's metres are 15 % short in Feixi
+        (2263, (1_000_000.0, 200_000.0), False),  # US feet
+        (4490, (117.1, 31.6), False),
+        (32618, (-5_000_000.0, 5_000_000.0), False),  # a UTM zone used far outside itself
+    ],
+)
+def test_metres_must_be_metres_on_the_ground(code, xy, metric):
+    assert is_metric(epsg(code), xy) is metric
+
+
+def test_a_metric_system_is_kept_as_it_is():
+    crs = epsg(4527)
+    assert working_crs(crs, (39_509_480.0, 3_497_000.0)) == crs
+
+
+def test_the_poles_have_no_zone():
+    with pytest.raises(DataError, match="no metric system"):
+        working_crs(epsg(4326), (10.0, 88.0))
+
+
+def test_a_height_system_is_left_behind():
+    assert crs_name(parse_crs("EPSG:4326+5773")) == "EPSG:4326"
+
+
+@pytest.mark.parametrize("text", ["EPSG:999999", "mars", "", 'LOCAL_CS["site",UNIT["metre",1]]'])
+def test_what_names_no_place_on_earth_is_refused(text):
+    with pytest.raises(DataError):
+        parse_crs(text)
+
+
+@pytest.mark.parametrize(
+    ("xy", "phrase"),
+    [
+        ((117.1, 31.6), "degrees"),
+        ((39_509_480.0, 3_497_000.0), "EPSG:4527"),
+        ((20_509_480.0, 3_497_000.0), "EPSG:4498"),  # 6-degree zone 20
+        ((509_480.0, 3_497_000.0), "without a zone prefix"),
+        ((3_497_000.0, 39_509_480.0), "swapped"),
+        ((3_497_000.0, 509_480.0), "swapped"),
+        ((1.0e9, 5.0), "does not tell"),
+    ],
+)
+def test_the_size_of_coordinates_suggests_a_system(xy, phrase):
+    assert phrase in suggest_crs(xy)
+
+
+@pytest.mark.parametrize(
+    ("code", "xy", "phrase"),
+    [
+        (4548, (509_480.0, 3_497_000.0), ""),
+        (4490, (117.1, 31.6), ""),
+        (4548, (117.1, 31.6), "degrees"),
+        (4490, (509_480.0, 3_497_000.0), "without a zone prefix"),
+        (4548, (39_509_480.0, 3_497_000.0), "EPSG:4527"),
+        (4548, (3_497_000.0, 509_480.0), "swapped"),
+        (4326, (31.6, 117.1), "swapped"),
+    ],
+)
+def test_coordinates_that_do_not_fit_their_system_are_told(code, xy, phrase):
+    found = misfit(epsg(code), xy)
+    assert phrase in found
+    assert bool(phrase) == bool(found)
+
+
+def columns(path, *names, direction=None):
+    """Columns of a table of vectors as arrays, of one direction where the table has several."""
+    with path.open(encoding="utf-8") as stream:
+        rows = [each for each in csv.DictReader(stream) if each.get("direction") == direction]
+    return [np.array([float(row[each]) for row in rows]) for each in names]
+
+
+CITIES = "gcj02_bd09_vectors_gcoord.csv"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("datum", ["gcj02", "bd09"])
+def test_664_cities_are_shifted_as_others_shift_them(place, datum):
+    # the true positions of this set are themselves 0.7 m off, says its description
+    names = ("wgs84_lon", "wgs84_lat", f"{datum}_lon", f"{datum}_lat")
+    lon, lat, shown_lon, shown_lat = columns(place("china") / CITIES, *names)
+    ours = shifted_from_wgs84(lon, lat, datum)
+    assert EARTH.inv(*ours, shown_lon, shown_lat)[2].max() < 1.0
+    assert len(lon) == 664
+
+
+@pytest.mark.real
+def test_between_the_two_shifted_datums_the_cities_agree_within_2_cm(place):
+    names = ("gcj02_lon", "gcj02_lat", "bd09_lon", "bd09_lat")
+    gcj_lon, gcj_lat, bd_lon, bd_lat = columns(place("china") / CITIES, *names)
+    ours = shifted_from_wgs84(*shifted_to_wgs84(gcj_lon, gcj_lat, "gcj02"), "bd09")
+    assert EARTH.inv(*ours, bd_lon, bd_lat)[2].max() < 0.02
+
+
+@pytest.mark.real
+def test_published_pairs_from_true_to_gcj02_agree(place):
+    path, names = place("china") / "published_pairs.csv", ("lon_in", "lat_in", "lon_out", "lat_out")
+    lon, lat, shown_lon, shown_lat = columns(path, *names, direction="wgs84>gcj02")
+    assert len(lon) == 4
+    assert EARTH.inv(*shifted_from_wgs84(lon, lat, "gcj02"), shown_lon, shown_lat)[2].max() < 1e-6
+
+
+@given(lon=st.floats(73.0, 135.0), lat=st.floats(18.0, 53.0), datum=st.sampled_from(["gcj02", "bd09"]))
+def test_there_and_back_is_where_it_was(lon, lat, datum):
+    # 1e-8 m but on the meridian 105 E, where the formula has a kink
+    shown = shifted_from_wgs84(np.array([lon]), np.array([lat]), datum)
+    back_lon, back_lat = shifted_to_wgs84(*shown, datum)
+    assert EARTH.inv(lon, lat, back_lon[0], back_lat[0])[2] < (1e-6 if abs(lon - 105.0) < 1e-6 else 2e-8)
+
+
+def test_outside_china_gcj02_is_true():
+    lon, lat = shifted_from_wgs84(np.array([24.9]), np.array([60.2]), "gcj02")
+    assert (lon[0], lat[0]) == (24.9, 60.2)
+
+
+def test_a_shifted_line_in_a_projection_comes_back_to_its_place():
+    true = np.array([shapely.LineString([(509_480.0, 3_497_000.0), (509_580.0, 3_497_050.0)])])
+    degrees = change_crs(true, epsg(4548), epsg(4326))
+    shown = shapely.transform(degrees, lambda xy: np.column_stack(shifted_from_wgs84(*xy.T, "gcj02")))
+    assert shapely.distance(change_crs(shown, epsg(4326), epsg(4548)), true)[0] > 400.0
+    back = change_crs(shown, epsg(4326), epsg(4548), datum="gcj02")
+    assert shapely.hausdorff_distance(back, true)[0] < 1e-6
