@@ -20,7 +20,7 @@ __all__ = ["SMALL_ROWS", "counts", "decide", "impossible", "plain_count", "small
 
 SMALL_ROWS = 60  # rows up to which a part is decided exhaustively
 _NODES = 200_000  # nodes of the exhaustive search
-_TRIES = 12
+_TRIES = 4
 
 
 def counts(households: int, *, low: int, high: int) -> range:
@@ -41,14 +41,14 @@ def decide(sub: Sub, *, low: int, high: int, seed: int) -> tuple[State, str]:
     reason = impossible(sub, low=low, high=high)
     if reason:
         return "infeasible", reason
+    found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
+    if found is not None:
+        return ("feasible", "") if found else ("infeasible", "every partition in one piece was tried")
     for K in counts(sub.households, low=low, high=high):
         grid = start(sub, low=low, high=high, K=K, seed=seed, tries=_TRIES)
         if int(grid.max()) + 1 == K and not any(fault_size(sub, grid, low, high)):
             return "feasible", ""
-    found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
-    if found is None:
-        return "undecided", "no partition within the limits was found within the work limit"
-    return ("feasible", "") if found else ("infeasible", "every partition in one piece was tried")
+    return "undecided", "no partition within the limits was found within the work limit"
 
 
 def impossible(sub: Sub, *, low: int, high: int) -> str:

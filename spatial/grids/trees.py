@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from scipy.sparse import coo_array
 
 from spatial.grids.problem import Ints, Sub
 
@@ -25,7 +24,9 @@ HOUSEHOLD_FAULT = 1e9
 MISS_FAULT = 1e6
 
 _BISECTIONS = 14
-_WIDEST_REGION = 11
+_WIDEST_REGION = 11  # grids
+_TREES_PER_REGION = 4
+_SWEEPS = 3
 
 
 @njit(cache=True, nogil=True)
@@ -107,7 +108,8 @@ def random_tree(indptr, indices, locked, rows, n_rows, mark, draw):  # type: ign
 def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # type: ignore[no-untyped-def]
     """Cheapest pieces of a tree given in preorder. Returns the piece of each place and their number.
 
-    State of an open piece: its size up to ``cap``, and whether it holds a lock (two never share one).
+    State of an open piece: its size, and whether it holds a lock (two never share one). Only a lock, which
+    is never cut, makes a piece larger than ``cap``; it then counts as that size.
     """
     n = len(order)
     n_flags = 1
@@ -122,6 +124,7 @@ def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # typ
             closing[size] += HOUSEHOLD_FAULT * size + MISS_FAULT * miss
     best = np.full((n, n_flags, cap + 1), np.inf)
     choice = np.full((n, n_flags, cap + 1), np.int32(-1), np.int32)
+    size_before = np.zeros((n, n_flags, cap + 1), np.int32)
     widest = np.empty(n, np.int64)
     for place in range(n):
         size = min(weight[order[place]], cap)
@@ -161,11 +164,14 @@ def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # typ
                         continue
                     out_flag = max(flag, child_flag)
                     code = (2 * flag + child_flag) * (cap + 1)
-                    for child_size in range(min(widest[place], cap - size) + 1):
+                    most = widest[place] if one_lock else min(widest[place], cap - size)
+                    for child_size in range(most + 1):
                         value = before + best[place, child_flag, child_size]
-                        if value < merged[out_flag, size + child_size]:
-                            merged[out_flag, size + child_size] = value
-                            choice[place, out_flag, size + child_size] = code + child_size
+                        both = min(size + child_size, cap)
+                        if value < merged[out_flag, both]:
+                            merged[out_flag, both] = value
+                            choice[place, out_flag, both] = code + child_size
+                            size_before[place, out_flag, both] = size
         for flag in range(n_flags):
             for size in range(reach + 1):
                 best[up, flag, size] = merged[flag, size]
@@ -175,6 +181,7 @@ def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # typ
     for place in range(1, n):
         up = parent[place]
         code = choice[place, closed_flag[up], closed_size[up]]
+        size_up = size_before[place, closed_flag[up], closed_size[up]]
         if code < 0:
             piece[place] = n_pieces
             n_pieces += 1
@@ -183,7 +190,7 @@ def _cut_tree(order, parent, weight, locked, low, high, aim, price, cap):  # typ
         flags = code // (cap + 1)
         closed_size[place] = code % (cap + 1)
         closed_flag[place] = flags % 2
-        closed_size[up] -= closed_size[place]
+        closed_size[up] = size_up
         closed_flag[up] = flags // 2
     return piece, n_pieces
 
@@ -224,7 +231,7 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
     K : int
         Number of grids; 0 leaves it free and makes the households in faulty grids fewest.
     tries : int
-        Whole trees, and fresh trees per region, that may be cut before the best so far is returned.
+        Whole trees that may be cut, and mended, before the best so far is returned.
 
     Returns
     -------
@@ -234,7 +241,7 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
     best: Ints | None = None
     for attempt in range(tries):
         grid = _whole_cut(sub, low, high, K, seed * 1009 + attempt)
-        grid = _mend(sub, grid, low, high, seed * 1013 + attempt, tries)
+        grid = _mend(sub, grid, low, high, seed * 1013 + 65537 * attempt)
         wrong_count = K > 0 and int(grid.max()) + 1 != K
         if best is None or (wrong_count, fault_size(sub, grid, low, high)) < (
             K > 0 and int(best.max()) + 1 != K,
@@ -252,16 +259,28 @@ def fault_size(sub: Sub, grid: Ints, low: int, high: int) -> tuple[int, int]:
 
     A grid that holds two locks is faulty and misses by ``high`` for each lock too many.
     """
-    households = np.bincount(grid, sub.weight).astype(np.int64)
-    miss = np.maximum(np.maximum(low - households, households - high), 0) + high * clashes(sub, grid)
+    return _fault_of(sub, np.arange(len(grid)), grid, low, high)
+
+
+def _fault_of(sub: Sub, rows: Ints, grid: Ints, low: int, high: int) -> tuple[int, int]:
+    households = np.bincount(grid, sub.weight[rows]).astype(np.int64)
+    miss = np.maximum(np.maximum(low - households, households - high), 0)
+    miss += high * _clashes(sub.locked[rows], grid)
     return int(households[miss > 0].sum()), int(miss.sum())
 
 
 def clashes(sub: Sub, grid: Ints) -> Ints:
     """Locks beyond the first in each grid."""
-    held = sub.locked >= 0
-    pairs = np.unique(np.column_stack((grid[held], sub.locked[held])), axis=0)
-    return np.maximum(np.bincount(pairs[:, 0], minlength=int(grid.max()) + 1) - 1, 0)
+    return _clashes(sub.locked, grid)
+
+
+def _clashes(locked: Ints, grid: Ints) -> Ints:
+    K = int(grid.max()) + 1
+    held = locked >= 0
+    if not held.any():
+        return np.zeros(K, np.int64)
+    pairs = np.unique(np.column_stack((grid[held], locked[held])), axis=0)
+    return np.maximum(np.bincount(pairs[:, 0], minlength=K) - 1, 0)
 
 
 def _cap(sub: Sub, low: int, high: int) -> int:
@@ -309,36 +328,40 @@ def _fit_count(sub: Sub, grid: Ints, low: int, high: int, K: int, draw: int) -> 
         if len(rows) < 2:
             break
         half = _recut(sub, rows, low, high, 2, draw)
-        if half.max() == 0:  # the programme would rather not cut: take off the last row of the tree
-            half = _take_one_off(sub, rows, draw)
+        if half.max() == 0:  # the programme would rather not cut
+            half = _take_some_off(sub, rows, draw)
+        if half.max() == 0:
+            break
         grid[rows[half > 0]] = n_grids + half[half > 0] - 1
     return grid
 
 
-def _take_one_off(sub: Sub, rows: Ints, draw: int) -> Ints:
-    """Two grids of ``rows``: a leaf of a random tree, and the rest."""
-    order, _, _ = _tree(sub, rows, draw)
-    return (rows == order[-1]).astype(np.int64)
+def _take_some_off(sub: Sub, rows: Ints, draw: int) -> Ints:
+    """Two grids of ``rows``: a last branch of a random tree, and the rest; one grid if a lock forbids it."""
+    order, parent, end = _tree(sub, rows, draw)
+    for place in range(len(order) - 1, 0, -1):
+        locks = sub.locked[order[place]], sub.locked[order[parent[place]]]
+        if locks[0] < 0 or locks[0] != locks[1]:
+            return np.isin(rows, order[place : end[place]]).astype(np.int64)
+    return np.zeros(len(rows), np.int64)
 
 
-def _mend(sub: Sub, grid: Ints, low: int, high: int, draw: int, tries: int) -> Ints:
+def _mend(sub: Sub, grid: Ints, low: int, high: int, draw: int) -> Ints:
     """Cut faulty grids anew together with 1, 2, … of their neighbours, the number of grids kept."""
     grid = grid.copy()
-    width = 2
-    while width <= _WIDEST_REGION:
-        bad = _faulty(sub, grid, low, high)
-        if not len(bad):
+    K = int(grid.max()) + 1
+    for sweep in range(_SWEEPS):
+        before = fault_size(sub, grid, low, high)
+        for width in range(2, min(_WIDEST_REGION, K) + 1):
+            for each in _faulty(sub, grid, low, high):
+                for attempt in range(_TREES_PER_REGION):
+                    trial = draw + 7919 * attempt + 31 * int(each) + 101 * width + sweep
+                    region = _region(sub, grid, int(each), width, trial)
+                    if _recut_region(sub, grid, region, low, high, trial):
+                        break
+        after = fault_size(sub, grid, low, high)
+        if not any(after) or after == before:
             break
-        better = False
-        for each in bad:
-            if not _is_faulty(sub, grid, each, low, high):
-                continue
-            for attempt in range(tries):
-                region = _region(sub, grid, int(each), width, draw + 31 * attempt)
-                better |= _recut_region(sub, grid, region, low, high, draw + 7919 * attempt + int(each))
-                if not _is_faulty(sub, grid, each, low, high):
-                    break
-        width = 2 if better and width > 2 else width + 1
     return grid
 
 
@@ -347,22 +370,18 @@ def _faulty(sub: Sub, grid: Ints, low: int, high: int) -> Ints:
     return np.flatnonzero((households < low) | (households > high) | (clashes(sub, grid) > 0))
 
 
-def _is_faulty(sub: Sub, grid: Ints, each: int, low: int, high: int) -> bool:
-    return bool(np.isin(each, _faulty(sub, grid, low, high)))
-
-
 def _recut_region(sub: Sub, grid: Ints, region: Ints, low: int, high: int, draw: int) -> bool:
-    """Cut the grids of ``region`` anew, in place, if that leaves a smaller fault; says whether it does."""
+    """Cut the grids of ``region`` anew, in place, if that leaves a smaller fault; True if none is left."""
     rows = np.flatnonzero(np.isin(grid, region))
+    now = np.searchsorted(region, grid[rows])
     trial = _recut(sub, rows, low, high, len(region), draw)
     if int(trial.max()) + 1 != len(region):
         return False
-    changed = grid.copy()
-    changed[rows] = region[trial]
-    if fault_size(sub, changed, low, high) >= fault_size(sub, grid, low, high):
+    left = _fault_of(sub, rows, trial, low, high)
+    if left >= _fault_of(sub, rows, now, low, high):
         return False
-    grid[:] = changed
-    return True
+    grid[rows] = region[trial]
+    return not any(left)
 
 
 def _touching_grids(sub: Sub, grid: Ints) -> Ints:
@@ -373,19 +392,15 @@ def _touching_grids(sub: Sub, grid: Ints) -> Ints:
 
 
 def _region(sub: Sub, grid: Ints, each: int, width: int, draw: int) -> Ints:
-    """``width`` grids in one piece around ``each``, grown at random (all of them if fewer)."""
-    pairs = _touching_grids(sub, grid)
-    K = int(grid.max()) + 1
-    ones = np.ones(len(pairs), np.int8)
-    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(K, K)).tocsr()
-    graph = graph + graph.T
+    """``width`` grids in one piece around ``each``, grown at random (all of them if fewer), sorted."""
     rng = np.random.default_rng(draw)
-    region = [each]
-    while len(region) < width:
-        around = np.setdiff1d(
-            np.concatenate([graph.indices[graph.indptr[g] : graph.indptr[g + 1]] for g in region]), region
-        )
+    inside = np.zeros(int(grid.max()) + 1, bool)
+    inside[each] = True
+    owner = np.repeat(grid, np.diff(sub.indptr))
+    other = grid[sub.indices]
+    for _ in range(width - 1):
+        around = np.unique(other[inside[owner] & ~inside[other]])
         if not len(around):
             break
-        region.append(int(rng.choice(around)))
-    return np.array(region, np.int64)
+        inside[rng.choice(around)] = True
+    return np.flatnonzero(inside)
