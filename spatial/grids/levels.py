@@ -219,7 +219,8 @@ def _best_cut(
     graph = job.graph[nodes][:, nodes].tocsr().astype(np.float64)
     best: tuple[float, NDArray[np.bool_] | None] = (np.inf, None)
     facts = np.column_stack([np.ones(len(nodes)), job.sums[nodes], job.locks[nodes]])
-    for _ in range(n_trees):
+    n_loops = graph.nnz // 2 - len(nodes) + 1  # few loops, few different trees
+    for _ in range(min(n_trees, 1 + 4 * max(n_loops, 0))):
         graph.data = rng.uniform(1.0, 2.0, len(graph.data))
         tree = minimum_spanning_tree(graph)
         order, parent = breadth_first_order(tree, 0, directed=False)

@@ -22,7 +22,7 @@ from spatial.grids.numbering import geographic_order, grid_codes, middles
 from spatial.grids.problem import GridProblem
 from spatial.grids.reasons import explain
 from spatial.grids.roster import Meetings, figures, meetings, roster
-from spatial.grids.structure import Structure, group_grids
+from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.units import Units, codes, make_units, near_walks
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks
@@ -157,9 +157,9 @@ def _structure(
     held = label >= 0
     own = units.table["households"].to_numpy(dtype=np.int64)
     np.add.at(locked, (seat_grid[units.seat][held], label[held]), own[held])
-    names = grid_codes(settings.community.code, n_grids)
     at = middles(xy, seat_grid, units.weight, n=n_grids)
-    return group_grids(links, households, at, locked, labels, names, settings)
+    names = grid_codes(settings.community.code, n_grids)
+    return group_grids(Nodes(links, households, at, locked, labels, names), settings)
 
 
 def _areas(

@@ -7,16 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from spatial.errors import Remark, doubt, fault, note
 from spatial.grids.levels import Level, Links, allowed_households, balance, slots
 from spatial.grids.numbering import geographic_order, middles
 from spatial.settings import Settings
 
-__all__ = ["Structure", "group_grids"]
+__all__ = ["Nodes", "Structure", "group_grids"]
 
-N_TURNS = 8  # at most; a turn that holds every promise is the last
+MOST_TURNS = 24  # a turn that holds every promise is the last
+MOST_NODES = 1000  # worked on in all turns together, so that many grids get fewer turns
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Grids as what branches and workers are made of; K of them, L labels of ``locked_branch``."""
+
+    links: Links
+    households: NDArray[np.int64]  # (K,)
+    xy: NDArray[np.float64]  # (K, 2) middle, weighted by households [m]
+    locked: NDArray[np.int64]  # (K, L) households with that label
+    labels: Sequence[str]  # one that is a branch's name, or its number, fixes that branch
+    codes: Sequence[str]  # names of the grids in remarks
 
 
 @dataclass(frozen=True)
@@ -28,86 +40,88 @@ class Structure:
     remarks: tuple[Remark, ...]
 
 
-def group_grids(
-    links: Links,
-    households: NDArray[np.int64],
-    xy: NDArray[np.float64],
-    locked: NDArray[np.int64],
-    labels: Sequence[str],
-    codes: Sequence[str],
-    settings: Settings,
-) -> Structure:
+@dataclass(frozen=True)
+class _Try:
+    """One way to group the grids; ``beyond`` counts the households outside what is promised."""
+
+    branch: NDArray[np.int64]
+    worker: NDArray[np.int64]
+    branches: Level
+    beyond: float
+
+
+def group_grids(nodes: Nodes, settings: Settings) -> Structure:
     """Branches and workers as balanced contiguous unions of grids.
 
     A union's households are to lie within a tenth of the mean of its level, or within the
     households of the largest grid. With ``nest_workers`` every worker stays inside one branch, and
     branches that share fewer workers aim at fewer households, as far as their own balance allows.
-
-    Parameters
-    ----------
-    links : Links
-        Which grids neighbour each other.
-    households, xy : shapes (K,) and (K, 2)
-        Households and middle of each grid.
-    locked : int64, shape (K, L)
-        Households of each grid with ``locked_branch`` l.
-    labels : sequence of str, length L
-        The labels. One that is a branch's name, or its number, fixes that branch.
-    codes : sequence of str, length K
-        Names for the remarks.
+    Numbers follow :func:`~spatial.grids.numbering.geographic_order`, those of nested workers branch
+    by branch. What can't be held is a fault that names the nearest number of workers or branches
+    for which it was.
     """
-    n_grids = len(households)
+    best = _search(nodes, settings)
+    remarks = [*_changed(best, settings), *_bridge_notes(nodes)]
+    for what, number in (("branch", best.branch), ("worker", best.worker)):
+        remarks += _uneven(what, number, nodes, settings)
+    if best.branches.misplaced or len(nodes.labels) > best.branch.max():
+        remarks.append(_broken_locks(best.branches, nodes))
+    return Structure(best.branch, best.worker, tuple(remarks))
+
+
+def _search(nodes: Nodes, settings: Settings) -> _Try:
+    """The first of some tries that holds every promise, else the one that misses by least."""
+    n_turns = min(MOST_TURNS, max(2, MOST_NODES // len(nodes.households)))
+    best = None
+    for turn in range(n_turns):
+        found = _try(nodes, settings, turn)
+        if best is None or found.beyond < best.beyond:
+            best = found
+        if best.beyond == 0:
+            break
+    assert best is not None
+    return best
+
+
+def _try(nodes: Nodes, settings: Settings, turn: int) -> _Try:
+    n_grids, seed = len(nodes.households), (settings.work.seed, turn)
     n_branches = min(settings.grids.n_branches, n_grids)
     n_workers = min(settings.grids.n_workers, n_grids)
     if settings.grids.nest_workers:
         n_workers = max(n_workers, n_branches)
-    tries = []
-    for turn in range(N_TURNS):
-        seed = (settings.work.seed, turn)
-        branches = _branches(links.graph, households, xy, locked, n_branches, n_workers, settings, seed)
-        branch = _numbers(branches.union, households, xy, _fixed(labels, n_branches, settings))
-        if settings.grids.nest_workers:
-            shares = slots(n_workers, n_branches)
-            worker = _nested(links.graph, households, xy, branches.union, branch, shares, settings, seed)
-        else:
-            level = _level(links.graph, households, xy, n_workers, settings, seed=(*seed, 2))
-            worker = _numbers(level.union, households, xy, {})
-        beyond = branches.misplaced + _beyond(branch, households).sum() + _beyond(worker, households).sum()
-        tries.append((beyond, turn, branches, branch, worker))
-        if beyond == 0:
-            break
-    _, _, branches, branch, worker = min(tries, key=lambda each: each[:2])
-    remarks = [*_changed(n_branches, int(worker.max()), settings), *_bridge_notes(links, codes)]
-    remarks += _uneven("branch", branch, households)
-    remarks += _uneven("worker", worker, households)
-    if branches.misplaced or locked.shape[1] > n_branches:
-        remarks.append(_broken_locks(branches.misplaced, locked, branches.union, labels))
-    return Structure(branch, worker, tuple(remarks))
-
-
-def _branches(
-    graph: csr_array,
-    households: NDArray[np.int64],
-    xy: NDArray[np.float64],
-    locked: NDArray[np.int64],
-    n_branches: int,
-    n_workers: int,
-    settings: Settings,
-    seed: tuple[int, ...],
-) -> Level:
-    mean, band = allowed_households(households, n_branches)
-    targets, least = np.full(n_branches, mean), np.ones(n_branches, dtype=np.int64)
+    shares = slots(n_workers, n_branches)
+    branches = _branches(nodes, shares, settings, seed)
+    branch = _numbers(branches.union, nodes.households, nodes.xy, _fixed(nodes.labels, n_branches, settings))
     if settings.grids.nest_workers:
-        least = slots(n_workers, n_branches)
-        wish = households.sum() * least / n_workers - mean
+        worker = _nested(nodes, branches.union, branch, shares, settings, seed)
+    else:
+        mean, band = allowed_households(nodes.households, n_workers)
+        everywhere = np.arange(n_grids)
+        level = _even(nodes, everywhere, n_workers, settings, middle=mean, band=band, seed=(*seed, 2))
+        worker = _numbers(level.union, nodes.households, nodes.xy, {})
+    beyond = sum(float(_beyond(number, nodes.households).sum()) for number in (branch, worker))
+    return _Try(branch, worker, branches, beyond + branches.misplaced)
+
+
+def _branches(nodes: Nodes, shares: NDArray[np.int64], settings: Settings, seed: tuple[int, int]) -> Level:
+    """Branches with the given numbers of workers."""
+    n = len(shares)
+    mean, band = allowed_households(nodes.households, n)
+    targets, least = np.full(n, mean), np.ones(n, dtype=np.int64)
+    if settings.grids.nest_workers:
+        least = shares
+        wish = nodes.households.sum() * shares / shares.sum() - mean
         targets = mean + wish * min(1.0, 0.9 * band / max(np.abs(wish).max(), 1e-9))
-    locks = np.zeros((len(households), n_branches), dtype=np.int64)
-    kept = min(n_branches, locked.shape[1])
-    locks[:, :kept] = locked[:, :kept]
+    if seed[-1]:
+        # Another turn tries other sizes within what is allowed, for the sake of the workers inside.
+        targets = targets + np.random.default_rng((*seed, 0)).uniform(-band, band, n)
+    locks = np.zeros((len(nodes.households), n), dtype=np.int64)
+    kept = min(n, len(nodes.labels))
+    locks[:, :kept] = nodes.locked[:, :kept]
     return balance(
-        graph,
-        households,
-        xy,
+        nodes.links.graph,
+        nodes.households,
+        nodes.xy,
         targets=targets,
         least_grids=least,
         middle=mean,
@@ -118,52 +132,48 @@ def _branches(
     )
 
 
-def _level(
-    graph: csr_array,
-    households: NDArray[np.int64],
-    xy: NDArray[np.float64],
+def _even(
+    nodes: Nodes,
+    grids: NDArray[np.int64],
     n: int,
     settings: Settings,
     *,
+    middle: float,
+    band: float,
     seed: tuple[int, ...],
-    middle: float | None = None,
-    band: float | None = None,
 ) -> Level:
-    """``n`` even unions; ``middle`` and ``band`` default to the mean and what is allowed round it."""
-    mean, allowed = allowed_households(households, n)
+    """``n`` even unions of ``grids``; ``middle`` ± ``band`` households are allowed."""
+    own = nodes.households[grids]
     return balance(
-        graph,
-        households,
-        xy,
-        targets=np.full(n, mean),
+        nodes.links.graph[grids][:, grids].tocsr(),
+        own,
+        nodes.xy[grids],
+        targets=np.full(n, own.sum() / n),
         least_grids=np.ones(n, dtype=np.int64),
-        middle=mean if middle is None else middle,
-        band=allowed if band is None else band,
+        middle=middle,
+        band=band,
         effort=settings.work.effort,
         seed=seed,
     )
 
 
 def _nested(
-    graph: csr_array,
-    households: NDArray[np.int64],
-    xy: NDArray[np.float64],
+    nodes: Nodes,
     union: NDArray[np.int64],
     branch: NDArray[np.int64],
     shares: NDArray[np.int64],
     settings: Settings,
-    seed: tuple[int, ...],
+    seed: tuple[int, int],
 ) -> NDArray[np.int64]:
     """Workers inside each branch, numbered branch by branch."""
-    middle, band = allowed_households(households, int(shares.sum()))
+    middle, band = allowed_households(nodes.households, int(shares.sum()))
     worker = np.zeros(len(branch), dtype=np.int64)
     for each in range(1, int(branch.max()) + 1):
         grids = np.flatnonzero(branch == each)
-        n = min(int(shares[union[grids[0]]]), len(grids))
-        inside = graph[grids][:, grids].tocsr()
-        own, at, chance = households[grids], xy[grids], (*seed, 2, each)
-        level = _level(inside, own, at, n, settings, seed=chance, middle=middle, band=band)
-        worker[grids] = worker.max() + _numbers(level.union, own, at, {})
+        n, chance = min(int(shares[union[grids[0]]]), len(grids)), (*seed, 2, each)
+        level = _even(nodes, grids, n, settings, middle=middle, band=band, seed=chance)
+        numbers = _numbers(level.union, nodes.households[grids], nodes.xy[grids], {})
+        worker[grids] = worker.max() + numbers
     return worker
 
 
@@ -195,9 +205,9 @@ def _fixed(labels: Sequence[str], n_branches: int, settings: Settings) -> dict[i
     return fixed
 
 
-def _changed(n_branches: int, n_workers: int, settings: Settings) -> list[Remark]:
+def _changed(best: _Try, settings: Settings) -> list[Remark]:
     asked = {"n_branches": settings.grids.n_branches, "n_workers": settings.grids.n_workers}
-    planned = {"n_branches": n_branches, "n_workers": n_workers}
+    planned = {"n_branches": int(best.branch.max()), "n_workers": int(best.worker.max())}
     return [
         note(
             f"{name.replace('_', '-')}-changed",
@@ -210,28 +220,29 @@ def _changed(n_branches: int, n_workers: int, settings: Settings) -> list[Remark
     ]
 
 
-def _bridge_notes(links: Links, codes: Sequence[str]) -> list[Remark]:
-    if not links.bridges:
+def _bridge_notes(nodes: Nodes) -> list[Remark]:
+    bridges, codes = nodes.links.bridges, nodes.codes
+    if not bridges:
         return []
-    shown = "; ".join(f"{codes[a]}–{codes[b]} {length_m:.0f} m" for a, b, length_m in links.bridges[:20])
-    more = f"; and {len(links.bridges) - 20} more" if len(links.bridges) > 20 else ""
+    shown = "; ".join(f"{codes[a]}–{codes[b]} {length_m:.0f} m" for a, b, length_m in bridges[:20])
+    more = f"; and {len(bridges) - 20} more" if len(bridges) > 20 else ""
     return [
         note(
             "parts-linked",
-            f"{len(links.bridges) + 1} parts are not connected by alleys; for branches and workers they "
+            f"{len(bridges) + 1} parts are not connected by alleys; for branches and workers they "
             f"count as neighbours across the shortest straight lines: {shown}{more}",
             layer="grids",
         )
     ]
 
 
-def _uneven(what: str, number: NDArray[np.int64], households: NDArray[np.int64]) -> list[Remark]:
-    """A fault for each level with a union outside its allowed range."""
-    total = np.bincount(number, households)[1:]
-    mean, band = allowed_households(households, len(total))
-    outside = np.flatnonzero(_beyond(number, households))
+def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settings) -> list[Remark]:
+    """A fault for a level with a union outside its allowed range."""
+    outside = np.flatnonzero(_beyond(number, nodes.households))
     if not len(outside):
         return []
+    total = np.bincount(number, nodes.households)[1:]
+    mean, band = allowed_households(nodes.households, len(total))
     plural = {"branch": "branches", "worker": "workers"}[what]
     shown = "; ".join(f"{what} {each + 1} has {int(total[each])}" for each in outside[:10])
     return [
@@ -242,10 +253,19 @@ def _uneven(what: str, number: NDArray[np.int64], households: NDArray[np.int64])
             layer="grids",
             column=f"{what}_id",
             ids=[str(each + 1) for each in outside],
-            remedy=f"change grids.n_{plural}"
-            + (", or set grids.nest_workers = false" if what == "worker" else ""),
+            remedy=_way_out(f"n_{plural}", len(total), nodes, settings),
         )
     ]
+
+
+def _way_out(name: str, n: int, nodes: Nodes, settings: Settings) -> str:
+    """The nearest number of branches or workers for which every promise was held."""
+    for other in (n - 1, n + 1, n - 2, n + 2):
+        if 1 <= other <= len(nodes.households):
+            grids = settings.grids.model_copy(update={name: other})
+            if _search(nodes, settings.model_copy(update={"grids": grids})).beyond == 0:
+                return f"set grids.{name} = {other}"
+    return f"change grids.{name}, or how many households a grid may have"
 
 
 def _beyond(number: NDArray[np.int64], households: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -256,22 +276,17 @@ def _beyond(number: NDArray[np.int64], households: NDArray[np.int64]) -> NDArray
     return np.where(beyond > 1e-9, beyond, 0.0)
 
 
-def _broken_locks(
-    misplaced: int, locked: NDArray[np.int64], union: NDArray[np.int64], labels: Sequence[str]
-) -> Remark:
+def _broken_locks(branches: Level, nodes: Nodes) -> Remark:
     """The labels of ``locked_branch`` that could not be honoured."""
-    at = np.array([np.bincount(union, locked[:, each]).argmax() for each in range(len(labels))])
-    whole = [locked[union == at[each], each].sum() == locked[:, each].sum() for each in range(len(labels))]
-    alone = np.bincount(at, minlength=union.max() + 1)[at] == 1
-    broken = [
-        label
-        for label, is_whole, is_alone in zip(labels, whole, alone, strict=True)
-        if not (is_whole and is_alone)
-    ]
+    per_union = np.array([np.bincount(branches.union, each) for each in nodes.locked.T])
+    home = per_union.argmax(axis=1)
+    whole = per_union.max(axis=1) == per_union.sum(axis=1)
+    alone = np.bincount(home, minlength=per_union.shape[1])[home] == 1
+    broken = [label for label, kept in zip(nodes.labels, whole & alone, strict=True) if not kept]
     return doubt(
         "branch-lock-broken",
         f"{len(broken)} labels of locked_branch could not be given a branch of their own; "
-        f"{misplaced} locked households lie outside their branch",
+        f"{branches.misplaced} locked households lie outside their branch",
         layer="households",
         column="locked_branch",
         ids=broken,
