@@ -85,6 +85,17 @@ def village(tmp_path):
     return folder
 
 
+def change_by_hand(path, *statements):
+    """Run SQL on a GeoPackage whose triggers need functions that only GDAL has."""
+    with sqlite3.connect(path) as database:
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in names:
+            database.execute(f'DROP TRIGGER "{name}"')
+        for each in statements:
+            database.execute(each) if isinstance(each, str) else database.execute(*each)
+    database.close()
+
+
 def faults(folder, known=DEFAULT):
     site, remarks = check_site(folder, known)
     found = {(each.code, each.layer, each.column): each for each in remarks if each.kind == "fault"}
@@ -406,13 +417,7 @@ def test_curves_are_refused(village):
     frame(ALLEYS).to_file(path, layer="alleys")
     curve = b"GP\0\1" + (4548).to_bytes(4, "little") + bytes([1, 8, 0, 0, 0, 3, 0, 0, 0])
     curve += np.array([X0, Y0, X0 + 5, Y0 + 5, X0 + 10, Y0]).tobytes()
-    with sqlite3.connect(path) as database:
-        for (trigger,) in database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            database.execute(f'DROP TRIGGER "{trigger}"')
-        database.execute("UPDATE alleys SET geom = ? WHERE alley_id = 'a2'", (curve,))
-    database.close()
+    change_by_hand(path, ("UPDATE alleys SET geom = ? WHERE alley_id = 'a2'", (curve,)))
     (found,) = (each for each in faults(village).values() if each.layer == "alleys")
     assert found.code == "geometry-curved"
 
@@ -528,23 +533,27 @@ def test_all_rows_are_read_whatever_the_stored_feature_count_says(village):
     rows = [(at(i % 50, 5 + i // 50), {"household_id": f"h{i:03}"}) for i in range(260)]
     (village / "households.geojson").unlink()
     frame(rows).to_file(village / "households.gpkg")
-    with sqlite3.connect(village / "households.gpkg") as database:
-        database.execute("UPDATE gpkg_ogr_contents SET feature_count = 10")
-    database.close()
+    change_by_hand(village / "households.gpkg", "UPDATE gpkg_ogr_contents SET feature_count = 10")
     assert len(pyogrio.read_dataframe(village / "households.gpkg")) == 10  # GDAL believes it
     assert len(read_site(village, DEFAULT).layer("households")) == 260
+
+
+def test_geopackage_text_in_another_encoding_is_told_and_read_when_stated(village):
+    frame(ALLEYS).to_file(village / "village.gpkg", layer="alleys")
+    (village / "alleys.geojson").unlink()
+    gbk = "大井巷".encode("gb18030").hex()
+    change_by_hand(village / "village.gpkg", f"UPDATE alleys SET name = CAST(x'{gbk}' AS TEXT)")
+    (found,) = faults(village).values()
+    assert "gb18030" in found.message
+    site = read_site(village, with_input(alleys={"encoding": "gb18030"}))
+    assert site.layer("alleys")["name"].tolist() == ["大井巷", "大井巷"]
 
 
 def test_text_in_a_whole_number_column_of_a_geopackage_is_told(village):
     (village / "households.geojson").unlink()
     frame(HOUSES).to_file(village / "households.gpkg")
-    with sqlite3.connect(village / "households.gpkg") as database:
-        for (trigger,) in database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            database.execute(f'DROP TRIGGER "{trigger}"')
-        database.execute("UPDATE households SET households = 'about five' WHERE household_id = 'h2'")
-    database.close()
+    text = "UPDATE households SET households = 'about five' WHERE household_id = 'h2'"
+    change_by_hand(village / "households.gpkg", text)
     (found,) = faults(village).values()
     assert (found.code, found.ids) == ("not-a-number", ("h2",))
 
@@ -555,14 +564,13 @@ def test_a_view_is_never_read(village):
     endless = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i AS fid, NULL AS geom FROM n"
     )
-    with sqlite3.connect(path) as database:
-        database.execute(f"CREATE VIEW places AS {endless}")
-        database.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) "
-            "VALUES ('places', 'features', 'p', 4548)"
-        )
-        database.execute("INSERT INTO gpkg_geometry_columns VALUES ('places', 'geom', 'POINT', 4548, 0, 0)")
-    database.close()
+    change_by_hand(
+        path,
+        f"CREATE VIEW places AS {endless}",
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) "
+        "VALUES ('places', 'features', 'p', 4548)",
+        "INSERT INTO gpkg_geometry_columns VALUES ('places', 'geom', 'POINT', 4548, 0, 0)",
+    )
     assert "places" not in read_site(village, DEFAULT).layers
 
 
@@ -779,6 +787,23 @@ def test_a_foreign_geopackage_is_no_site(tmp_path):
     frame(ALLEYS).to_file(tmp_path / "site.gpkg", layer="alleys")
     with pytest.raises(DataError):
         read_site_layers(tmp_path / "site.gpkg")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM site",
+        "UPDATE site SET crs = 'mars'",
+        "UPDATE alleys SET width_m = 'wide'",
+        "ALTER TABLE alleys DROP COLUMN lit",
+    ],
+)
+def test_a_site_that_was_tampered_with_is_refused(village, tmp_path, change):
+    path = tmp_path / "site.gpkg"
+    write_site_layers(read_site(village, DEFAULT), path)
+    change_by_hand(path, change)
+    with pytest.raises(DataError):
+        read_site_layers(path)
 
 
 def test_tables_and_layers_are_written_into_one_file_without_leaving_settings_behind(tmp_path):

@@ -26,7 +26,7 @@ from spatial.load.formats import Source
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.site import Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed
-from spatial.load.store import fixed_writing, read_site_layers, write_layers, write_site_layers
+from spatial.load.store import read_site_layers, write_layers, write_site_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
@@ -36,7 +36,6 @@ __all__ = [
     "Site",
     "check_site",
     "contract_frame",
-    "fixed_writing",
     "read_site",
     "read_site_layers",
     "write_layers",
