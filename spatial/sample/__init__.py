@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from spatial.load.site import Elevation, contract_frame
 from spatial.sample.fabric import Fabric, make_fabric
+from spatial.sample.files import write_survey
 from spatial.sample.houses import make_buildings, make_households
 from spatial.sample.lanes import alley_geometry, alley_table, edge_alleys
 from spatial.sample.sites import make_board_sites, make_lamp_sites, make_places, make_power_points
@@ -44,7 +44,7 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
     Parameters
     ----------
     n_households : int
-        Households in all, 400 or more. Lanes (6 m a household), village groups (one for 42),
+        Households in all, 400 or more. Lanes (6 m a household), village groups (one for 40),
         lamp sites (0.6, of which 0.04 shine today) and board sites (0.08) grow with them.
     seed : int
         Same size and seed, same township.
@@ -168,7 +168,7 @@ def _household_columns(
     return households.assign(
         group=group,
         building_id=building_id[at],
-        unit=np.where(block, "1至4单元", None),
+        unit=pd.Series("1至4单元", index=households.index).where(block),
         address=(lane + number.astype(str) + "号").to_numpy()[at],
         geometry=buildings["door"].to_numpy()[at],
     )
@@ -191,13 +191,18 @@ def _barriers(fabric: Fabric) -> pd.DataFrame:
 def _boundary(fabric: Fabric, buildings: pd.DataFrame) -> pd.DataFrame:
     """A line round all lanes and houses, about 25 m off."""
     corners = np.r_[fabric.edge_xy.reshape(-1, 2), shapely.get_coordinates(buildings["geometry"].to_numpy())]
-    hull = shapely.concave_hull(shapely.MultiPoint(corners), ratio=0.22)
+    hull = shapely.concave_hull(shapely.MultiPoint(_distinct(corners)), ratio=0.22)
     return pd.DataFrame({"name": ["山南社区"], "geometry": [hull.buffer(25.0).simplify(1.0)]})
+
+
+def _distinct(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points to the centimetre, each once: triangulation fails on points that all but coincide."""
+    return np.unique(np.round(xy, 2), axis=0)
 
 
 def _group_areas(buildings: pd.DataFrame, names: NDArray[np.str_]) -> pd.DataFrame:
     """Every point belongs to the village group of the house it is nearest to."""
-    middle = shapely.MultiPoint(shapely.get_coordinates(shapely.centroid(buildings["geometry"].to_numpy())))
+    middle = shapely.MultiPoint(np.round(shapely.get_coordinates(shapely.centroid(buildings["geometry"])), 2))
     around = middle.envelope.buffer(400.0)
     cells = shapely.get_parts(shapely.voronoi_polygons(middle, extend_to=around, ordered=True))
     areas = gpd.GeoDataFrame({"group": names[buildings["hamlet"]]}, geometry=cells).dissolve("group")
@@ -236,12 +241,21 @@ def make_elevation(layers: Mapping[str, gpd.GeoDataFrame], *, seed: int = 1) -> 
     waves = 2 * np.pi * rng.uniform(-1, 1, (4, 2)) / 300.0
     knolls = np.sin(xy @ waves.T + rng.uniform(0, 6.3, 4)).sum(axis=-1)
     height_m = 24.0 + 0.012 * stream_m + 1.2 * knolls - 3.0 * np.exp(-((stream_m / 35.0) ** 2))
-    return Elevation(np.round(height_m, 2).astype(np.float32), (CELL_M, 0.0, float(left), 0.0, -CELL_M, float(top)))
+    return Elevation(
+        np.round(height_m, 2).astype(np.float32), (CELL_M, 0.0, float(left), 0.0, -CELL_M, float(top))
+    )
 
 
-def write_sample(folder: Path, *, n_households: int = 1000, seed: int = 1) -> Any:
-    """Write the township as it would come from a survey; see :mod:`spatial.sample.files`."""
-    from spatial.sample.files import write_survey
+def write_sample(folder: Path | str, *, n_households: int = 1000, seed: int = 1) -> None:
+    """Write the township into ``folder`` as it would come from a survey.
 
+    ``shannan.gpkg``, ``households.csv``, ``dem.tif`` and ``plan.toml``; the same bytes for the same
+    size and seed. Files of these names are replaced, all others left alone.
+
+    Raises
+    ------
+    ValueError
+        As :func:`make_sample`; nothing is written.
+    """
     layers = make_sample(n_households, seed=seed)
     write_survey(Path(folder), layers, make_elevation(layers, seed=seed))

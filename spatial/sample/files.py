@@ -20,7 +20,16 @@ from spatial.schema import LAYERS
 __all__ = ["write_survey"]
 
 DATE = "2026-10-01"
-_CHINESE = ("alleys", "lamp_sites", "board_sites", "boundary", "barriers", "groups", "places", "vacant_buildings")
+_CHINESE = (
+    "alleys",
+    "lamp_sites",
+    "board_sites",
+    "boundary",
+    "barriers",
+    "groups",
+    "places",
+    "vacant_buildings",
+)
 
 PLAN_TOML = f"""\
 # Shannan is made up: no such township, no such people.
@@ -51,7 +60,9 @@ def write_survey(folder: Path, layers: Mapping[str, gpd.GeoDataFrame], elevation
         In the system of the layers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_geopackage(folder / "shannan.gpkg", {key: each for key, each in layers.items() if key != "households"})
+    _write_geopackage(
+        folder / "shannan.gpkg", {key: each for key, each in layers.items() if key != "households"}
+    )
     _write_households(folder / "households.csv", layers["households"])
     _write_elevation(folder / "dem.tif", elevation, layers["alleys"].crs)
     (folder / "plan.toml").write_text(PLAN_TOML, encoding="utf-8")
@@ -112,9 +123,16 @@ def _write_elevation(path: Path, elevation: Elevation, crs: object) -> None:
 
     rows, columns = elevation.values.shape
     profile = {
-        "driver": "GTiff", "width": columns, "height": rows, "count": 1, "dtype": "float32", "nodata": -9999.0,
-        "crs": rasterio.crs.CRS.from_user_input(crs), "transform": rasterio.Affine(*elevation.transform),
-        "compress": "deflate", "predictor": 3,
-    }  # fmt: skip
+        "driver": "GTiff",
+        "width": columns,
+        "height": rows,
+        "count": 1,
+        "dtype": "float32",
+        "nodata": -9999.0,
+        "crs": rasterio.crs.CRS.from_user_input(crs),
+        "transform": rasterio.Affine(*elevation.transform),
+        "compress": "deflate",
+        "predictor": 3,
+    }
     with rasterio.open(path, "w", **profile) as raster:
         raster.write(elevation.values, 1)

@@ -7,8 +7,6 @@ more important front keeps it and the other is cut back or given up.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import shapely
@@ -24,8 +22,9 @@ Ints = NDArray[np.int64]
 BLOCK_HOUSEHOLDS = 70
 BLOCK_M, BLOCK_DEPTH_M = 44.0, 12.0
 SCHOOL_M, SCHOOL_DEPTH_M = 34.0, 11.0
+CORNER_M = 20.0  # kept at either end of a bay, for a smaller house of the village
+BANKS_M = 16.0  # nothing large so near to mid-stream
 LEAST_HOUSE_M2 = 42.0
-ROAD_GROUP_M = 700.0  # one village group for each such stretch of the main road
 
 
 def make_buildings(fabric: Fabric, width_m: Floats, rng: np.random.Generator) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def make_buildings(fabric: Fabric, width_m: Floats, rng: np.random.Generator) ->
     built = lots.assign(geometry=_apart(ground))
     close = shapely.distance(built["geometry"], shapely.points(*built[["front_x", "front_y"]].to_numpy().T))
     sound = (shapely.area(built["geometry"]) >= LEAST_HOUSE_M2) & (close <= built["reach_m"] + 1.5)
-    built = built[sound | (built["use"] == "公寓")].reset_index(drop=True)
+    built = built[sound | ~built["use"].isin(["住宅", "商铺"])].reset_index(drop=True)
     return _with_heights(built.assign(door=_doors(built), hamlet=_building_hamlets(fabric, built)), rng)
 
 
@@ -71,7 +70,9 @@ def _lots(fabric: Fabric, width_m: Floats, rng: np.random.Generator) -> pd.DataF
     front = (start + end) / 2
     rank = np.select([role[edge] == "road", role[edge] == "row"], [1, 2], 3)
     lots = pd.DataFrame({"edge": edge, "use": np.where(rank == 1, "商铺", "住宅"), "reach_m": reach_m})
-    lots = lots.assign(front_x=front[:, 0], front_y=front[:, 1], rank=rank, geometry=_blocks(a, b, out, depth_m))
+    lots = lots.assign(
+        front_x=front[:, 0], front_y=front[:, 1], rank=rank, geometry=_blocks(a, b, out, depth_m)
+    )
     return lots.sort_values("rank", kind="stable").drop(columns="rank")
 
 
@@ -82,37 +83,26 @@ def _blocks(a: Floats, b: Floats, out: Floats, depth_m: Floats) -> NDArray[np.ob
 
 
 def _large_lots(fabric: Fabric) -> pd.DataFrame:
-    """The block of flats, the school, clinic and office: in the widest bays of the road's north side."""
+    """The block of flats, school, clinic and office: in the two widest bays of the road's north side."""
     road = fabric.edges[(fabric.edges["role"] == "road")].sort_values("column")
     xy = fabric.edge_xy[road.index]
     line = shapely.LineString(np.concatenate([xy[:, :-1].reshape(-1, 2), xy[-1, -1:]]))
-    at_m = np.r_[0.0, np.sort(_lanes_on_road_m(fabric, line)), line.length]
-    bays = pd.DataFrame({"from_m": at_m[:-1], "bay_m": np.diff(at_m)})
-    bays = bays.sort_values("bay_m", ascending=False, kind="stable")
-    first, second = bays.iloc[0], bays.iloc[1]
+    joins = fabric.edges[(fabric.edges["role"] == "link") & (fabric.edges["row"] == 0)]
+    lanes_m = shapely.line_locate_point(line, shapely.points(fabric.node_xy[joins["start"]]))
+    stream_m = line.project(line.intersection(fabric.stream))
+    at_m = np.sort(np.r_[0.0, lanes_m, stream_m - BANKS_M, stream_m + BANKS_M, line.length])
+    bay_m = np.where((at_m[:-1] < stream_m) & (at_m[1:] > stream_m), 0.0, np.diff(at_m))
+    widest = np.argsort(-bay_m, kind="stable")[[0, 1]]
+    from_m, long_m = at_m[widest], np.minimum([BLOCK_M, SCHOOL_M], bay_m[widest] - 2 * CORNER_M)
     plan = pd.DataFrame(
         {
-            "use": ["公寓", "学校", "卫生室", "村委会"],
-            "middle_m": [
-                first["from_m"] + first["bay_m"] / 2,
-                second["from_m"] + second["bay_m"] / 2,
-                second["from_m"] + second["bay_m"] / 2 - SCHOOL_M / 2 - 9,
-                first["from_m"] + first["bay_m"] / 2 + BLOCK_M / 2 + 9,
-            ],
-            "front_m": [min(BLOCK_M, first["bay_m"] - 6), min(SCHOOL_M, second["bay_m"] - 6), 13.0, 14.0],
+            "use": ["公寓", "学校", "村委会", "卫生室"],
+            "middle_m": np.r_[from_m + bay_m[widest] / 2, from_m + CORNER_M / 2 + 2],
+            "front_m": np.r_[long_m, 13.0, 12.0],
             "depth_m": [BLOCK_DEPTH_M, SCHOOL_DEPTH_M, 9.0, 9.0],
         }
     )
     return _road_lots(plan, line, road.index.to_numpy())
-
-
-def _lanes_on_road_m(fabric: Fabric, road: shapely.LineString) -> Floats:
-    """Where lanes leave the road northwards, and the stream, as metres along the road."""
-    edges = fabric.edges
-    joins = edges[(edges["role"] == "link") & (edges["row"] == 0)]
-    on_road = shapely.points(fabric.node_xy[joins["start"]])
-    stream_m = road.project(road.intersection(fabric.stream))
-    return np.r_[shapely.line_locate_point(road, on_road), stream_m - 10, stream_m + 10]
 
 
 def _road_lots(plan: pd.DataFrame, road: shapely.LineString, road_edges: Ints) -> pd.DataFrame:
@@ -163,14 +153,17 @@ def _cut_pairs(
         now = turn == each
         cut[shape[now]] = shapely.difference(cut[shape[now]], obstacles[obstacle[now]])
     touched = np.unique(shape)
-    eroded = shapely.buffer(cut[touched], -1.4, join_style="mitre")
+    rest = _largest_part(cut[touched])
+    eroded = shapely.buffer(rest, -1.4, join_style="mitre")
     opened = shapely.buffer(eroded, 1.38, join_style="mitre")
-    cut[touched] = _largest_part(shapely.simplify(opened, 0.05))
+    cut[touched] = _largest_part(shapely.intersection(rest, opened))
     return cut
 
 
 def _largest_part(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     parts, owner = shapely.get_parts(shapes, return_index=True)
+    solid = shapely.area(parts) > 0
+    parts, owner = parts[solid], owner[solid]
     order = np.lexsort((-shapely.area(parts), owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     largest = np.full(len(shapes), shapely.Polygon(), dtype=object)
@@ -186,13 +179,9 @@ def _doors(buildings: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def _building_hamlets(fabric: Fabric, buildings: pd.DataFrame) -> Ints:
-    """Hamlet of the lane; on the main road one hamlet more for every stretch of it."""
+    """Hamlet of the lane; what fronts the main road is one more."""
     hamlet = fabric.edges["hamlet"].to_numpy()[buildings["edge"]]
-    door_x = buildings["front_x"].to_numpy()
-    road_x = fabric.node_xy[fabric.edges.loc[fabric.edges["role"] == "road", "start"], 0]
-    n_stretches = max(1, round(np.ptp(road_x) / ROAD_GROUP_M))
-    stretch = np.clip((door_x - road_x.min()) / np.ptp(road_x) * n_stretches, 0, n_stretches - 1)
-    return np.where(hamlet >= 0, hamlet, fabric.n_hamlets + stretch.astype(np.int64))
+    return np.where(hamlet >= 0, hamlet, fabric.n_hamlets)
 
 
 def _with_heights(buildings: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -239,9 +228,9 @@ def make_households(buildings: pd.DataFrame, n_households: int, rng: np.random.G
 
 
 def _homes(buildings: pd.DataFrame, rng: np.random.Generator) -> Ints:
-    """Houses that are lived in, in random order: most dwellings, every third shop."""
+    """Houses that are lived in, in random order: most dwellings, every seventh shop."""
     use = buildings["use"].to_numpy()
-    chance = np.select([use == "住宅", use == "商铺"], [0.965, 0.35], 0.0)
+    chance = np.select([use == "住宅", use == "商铺"], [0.965, 0.15], 0.0)
     return rng.permutation(np.flatnonzero(rng.random(len(use)) < chance))
 
 
@@ -255,5 +244,3 @@ def _courtyard_sizes(n_homes: int, wanted: int, rng: np.random.Generator) -> Int
     if rest > 0:
         sizes[full] += rest
     return np.where(np.arange(n_homes) < wanted, sizes, 0)
-
-

@@ -17,10 +17,13 @@ Ints = NDArray[np.int64]
 GAP_M = 0.3  # how far some lanes end short of the lane they join
 GAPS_PER_ALLEY = 0.05
 
-_NAMES = (
-    "大井 澡堂 东 西 南 北 祠堂 油坊 水塘 槐树 老街 磨坊 豆腐 铁匠 学堂 粮站 染坊 药铺 茶馆 石桥 "
-    "柳树 银杏 枣树 桂花 竹园 荷塘 晒场 打谷 供销 戏台 土地庙 碾子 酱园 木匠 篾匠 剃头 轿夫 马槽 牌坊 更楼"
-).split()
+_NAMES = [
+    "大井", "澡堂", "东", "西", "南", "北", "祠堂", "油坊",
+    "水塘", "槐树", "老街", "磨坊", "豆腐", "铁匠", "学堂", "粮站",
+    "染坊", "药铺", "茶馆", "石桥", "柳树", "银杏", "枣树", "桂花",
+    "竹园", "荷塘", "晒场", "打谷", "供销", "戏台", "土地庙", "碾子",
+    "酱园", "木匠", "篾匠", "剃头", "轿夫", "马槽", "牌坊", "更楼",
+]  # fmt: skip
 _SIDES = ["", "前", "后", "上", "下", "新", "老", "长", "小"]
 _NUMERALS = "一二三四五六七八九十"
 _SURFACES = ["水泥", "青石板", "砖", "砂石", "土"]
@@ -71,7 +74,9 @@ def _names(table: pd.DataFrame, on_road: NDArray[np.bool_]) -> NDArray[np.object
     own = table["along"].to_numpy() & ~on_road & (role != "bridge")
     number = np.cumsum(own) - 1
     lap, at = np.divmod(number, len(_NAMES))
-    stems = np.array([_NAMES[j] + _SIDES[i % len(_SIDES)] + _lap(i // len(_SIDES)) for i, j in zip(lap, at, strict=True)])
+    stems = np.array(
+        [_NAMES[j] + _SIDES[i % len(_SIDES)] + _lap(i // len(_SIDES)) for i, j in zip(lap, at, strict=True)]
+    )
     names = np.where(own, np.char.add(stems, "巷"), "").astype(object)
     stem_at_row = pd.Series(stems[own]).groupby(table["row"].to_numpy()[own]).first()
     stem = pd.Series(table["row"]).map(stem_at_row).fillna("山南").to_numpy()
@@ -119,4 +124,3 @@ def _with_gaps(fabric: Fabric, rng: np.random.Generator) -> Floats:
     back = edge_xy[short, -2] - edge_xy[short, -1]
     edge_xy[short, -1] += GAP_M * back / np.hypot(*back.T)[:, None]
     return edge_xy
-

@@ -74,7 +74,7 @@ def make_lamp_sites(
         {
             "status": status,
             "mount": np.where(wall, "wall", "pole"),
-            "consent": np.where(existing | (status == "required"), "yes", np.where(wall, consent, None)),
+            "consent": np.where(existing | (status == "required"), "yes", np.where(wall, consent, "unknown")),
             "height_m": height_m,
             "azimuth_deg": np.where(existing, azimuth_deg, np.nan),
             "tilt_deg": np.where(existing, rng.choice([0.0, 10.0, 15.0], n), np.nan),
@@ -109,7 +109,9 @@ def _lamp_status(
     """Existing lamps crowd round a few houses; some sites near the school are musts, a few are barred."""
     doors = shapely.get_coordinates(buildings["door"].to_numpy())
     use = buildings["use"].to_numpy()
-    favoured = np.r_[doors[use == "村委会"], doors[rng.choice(len(doors), max(3, n_existing // 12), replace=False)]]
+    favoured = np.r_[
+        doors[use == "村委会"], doors[rng.choice(len(doors), max(3, n_existing // 12), replace=False)]
+    ]
     near_m = KDTree(favoured).query(xy)[0]
     existing = np.argsort(near_m + rng.exponential(12.0, len(xy)), kind="stable")[:n_existing]
     status = np.full(len(xy), "candidate", dtype=object)
@@ -134,7 +136,7 @@ def make_board_sites(
     degree = np.bincount(np.r_[edges["start"], edges["end"]])
     first_here = ~pd.Series(start[lanes]).duplicated().to_numpy()
     corner = lanes[first_here & (degree[start[lanes]] > 2)]
-    edge = np.r_[corner, lanes][: n]
+    edge = np.r_[corner, lanes][:n]
     along = np.where(np.arange(n) < len(corner), 0.1, 0.5)
     stations = _stations(fabric, edge, along)
     side = rng.choice([-1.0, 1.0], n)[:, None]
@@ -143,7 +145,11 @@ def make_board_sites(
     nearest = np.argmin(np.hypot(*(xy - office).T))
     status = np.where(np.arange(n) == nearest, "required", "candidate")
     return pd.DataFrame(
-        {"status": status, "cost_cny": rng.choice([2600.0, 3200.0, 3800.0], n), "geometry": shapely.points(xy)}
+        {
+            "status": status,
+            "cost_cny": rng.choice([2600.0, 3200.0, 3800.0], n),
+            "geometry": shapely.points(xy),
+        }
     )
 
 
