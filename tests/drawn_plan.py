@@ -134,6 +134,7 @@ def _plan_layers(household: str, grid_fault: str | None) -> dict[str, GeoDataFra
                 "grid_id": [1, 2, 3],
                 "code": ["G01", "G02", "G03"],
                 "name": ["第1网格", "第2网格", "第3网格"],
+                "worker_id": [1, 1, 2],
                 "households": [40, 40, 3],
                 "residents": [120, 121, 9],
                 "elderly": [770177] * 3,

@@ -6,8 +6,10 @@ Needs Debian's ``chromium`` and ``chromium-driver``. Without them the module is 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,6 +265,20 @@ def test_words_are_readable_from_the_back_of_the_room(show: Any):
         ".filter((e) => parseFloat(getComputedStyle(e).fontSize) < 20).map((e) => e.textContent)"
     )
     assert small == []
+
+
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_paper_is_one_sheet_with_the_whole_map(show: Any, size: tuple[int, int]):
+    page = show(residents_page(drawn_plan()), size)
+    wanted = {"printBackground": True, "preferCSSPageSize": True}
+    pdf = base64.b64decode(page.chrome.execute_cdp_cmd("Page.printToPDF", wanted)["data"])
+    assert re.findall(rb"/Type /Pages\s*/Count (\d+)", pdf) == [b"1"]
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    # 277 × 190 mm of paper at 96 pixels to the inch
+    box = page.run("const b = document.body.getBoundingClientRect(); return [b.width, b.height]")
+    assert box == pytest.approx([277 / 25.4 * 96, 189 / 25.4 * 96], abs=2)
+    inside = page.run("return window.map_1.getSize().x")
+    assert inside == pytest.approx(box[0], abs=2)
 
 
 @pytest.mark.parametrize("make", [residents_page, planner_page])

@@ -7,6 +7,7 @@ import hashlib
 import html.parser
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +22,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatial.errors import fault
 from spatial.maps import planner_page, residents_page
 from spatial.maps.frame import json_text
 from spatial.maps.view import _Sketch, _tints, planner_view, public_view
@@ -134,6 +136,14 @@ def test_the_planner_can_go_to_the_grid_a_fault_names():
     corners = np.vstack([_metres(view, each) for each in told["box"]])
     assert corners == pytest.approx(np.array([[120.0, 0.0], [180.0, 80.0]]), abs=0.15)
     assert [each["fault"] for each in view["grids"]] == [False, False, True]
+
+
+def test_a_fault_of_a_worker_leads_to_the_grids_of_that_worker():
+    plan = drawn_plan()
+    told = fault("worker-far", "worker 1 has too few", layer="grids", column="worker_id", ids=["1"]).to_json()
+    view = planner_view(replace(plan, summary={**plan.summary, "faults": [told]}))
+    corners = np.vstack([_metres(view, each) for each in view["remarks"]["faults"][0]["box"]])
+    assert corners == pytest.approx(np.array([[0.0, 0.0], [120.0, 80.0]]), abs=0.15)
 
 
 # ── nothing runs, nothing leaves the file ────────────────────────────────────────────────────────────

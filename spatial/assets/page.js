@@ -6,7 +6,6 @@
   const map = window[frame.id];
   const byId = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-  const wide = window.matchMedia("(min-width: 900px)");
   let english = false;
   let chosen = null;
 
@@ -116,7 +115,9 @@
       });
       lampDots.push(dot.addTo(map));
     }
-    for (const grid of view.grids) addSign(grid.at, "disc", String(grid.grid_id), { radius_m: grid.radius_m });
+    for (const grid of view.grids) {
+      if (grid.at) addSign(grid.at, "disc", String(grid.grid_id), { radius_m: grid.radius_m });
+    }
     for (const board of view.boards) addSign(board.at, "board", "栏", {});
     for (const grid of view.grids) if (grid.meeting) addSign(grid.meeting, "star", "★", {});
     for (const each of view.places) addSign(each.at, "landmark", each.name, { wide: true });
@@ -162,7 +163,7 @@
     const scale = pixelsPerMetre();
     const bounds = map.getBounds().pad(0.1);
     const small = scale < 0.75;
-    const glyph = (wide.matches && window.innerWidth >= 1500 ? 20 : 14) * (small ? 0.9 : 1);
+    const glyph = (window.innerWidth >= 1500 ? 20 : 14) * (small ? 0.9 : 1);
     const taken = [];
     for (const each of signs) {
       const box = bounds.contains(each.marker.getLatLng()) ? boxOf(each, glyph) : null;
@@ -189,12 +190,23 @@
     return new Scale({ imperial: false, maxWidth: 140, position: "topleft" }).addTo(map);
   }
 
+  // What the sheet of a phone hides of the map; on a screen or on paper it lies beside it.
+  function coveredBelow() {
+    const sheet = byId("panel");
+    return getComputedStyle(sheet).alignSelf === "end" ? sheet.offsetHeight : 0;
+  }
+
   function showAll() {
     const [west, south, east, north] = view.frame;
-    const sheet = wide.matches || document.body.dataset.panel === "none" ? 0 : byId("panel").offsetHeight;
     map.fitBounds([[south, west], [north, east]], {
-      animate: false, paddingTopLeft: [12, 12], paddingBottomRight: [12, sheet + 12],
+      animate: false, paddingTopLeft: [12, 12], paddingBottomRight: [12, coveredBelow() + 12],
     });
+  }
+
+  function layOutFor(medium) {
+    document.body.classList.toggle("printing", medium === "printing");
+    map.invalidateSize(false);
+    showAll();
   }
 
   // ── what was tapped ─────────────────────────────────────────────────────────────────────────
@@ -251,10 +263,10 @@
   }
 
   function zoomTo(what) {
-    const sheet = wide.matches ? 0 : byId("panel").offsetHeight;
     const bounds = what.kind === "grid"
       ? outlines.get(what.item.grid_id).getBounds() : place(what.item.at).toBounds(80);
-    map.fitBounds(bounds, { paddingTopLeft: [40, 40], paddingBottomRight: [40, sheet + 40], maxZoom: 19 });
+    if (!bounds.isValid()) return;
+    map.fitBounds(bounds, { paddingTopLeft: [40, 40], paddingBottomRight: [40, coveredBelow() + 40], maxZoom: 19 });
   }
 
   // ── the panel ───────────────────────────────────────────────────────────────────────────────
@@ -520,6 +532,7 @@
   byId("show-legend").addEventListener("click", () => openPanel("legend"));
   byId("show-picker").addEventListener("click", () => openPanel("picker"));
   byId("show-all").addEventListener("click", showAll);
-  window.addEventListener("beforeprint", () => { map.invalidateSize(false); showAll(); });
+  window.addEventListener("beforeprint", () => layOutFor("printing"));
+  window.addEventListener("afterprint", () => layOutFor("screen"));
   window.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null, false); });
 })();

@@ -6,7 +6,7 @@ to the contract does not appear on a page until it is named here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -232,9 +232,11 @@ def _clear_spots(plan: Plan, meeting_points: GeoSeries) -> GeoSeries:
     signs = meeting_points[meeting_points.notna()].to_numpy()
     if "boards" in plan.layers:
         signs = np.concatenate([signs, plan.layers["boards"].geometry.to_numpy()])
-    holes = shapely.union_all(shapely.buffer(signs, 0.5))
-    circles = shapely.maximum_inscribed_circle(shapely.difference(areas.to_numpy(), holes), tolerance=1.0)
-    return GeoSeries(shapely.get_point(circles, 0), crs=areas.crs)
+    clear = shapely.difference(areas.to_numpy(), shapely.union_all(shapely.buffer(signs, 0.5)))
+    spots = np.full(len(clear), None, dtype=object)
+    real = ~shapely.is_empty(clear)
+    spots[real] = shapely.get_point(shapely.maximum_inscribed_circle(clear[real], tolerance=1.0), 0)
+    return GeoSeries(spots, crs=areas.crs)
 
 
 def _tints(shapes: GeoSeries) -> list[int]:
@@ -333,7 +335,7 @@ def _table(plan: Plan, name: str) -> View:
 
 def _remark(plan: Plan, remark: Mapping[str, Any], sketch: _Sketch) -> View:
     """A remark as told, with the box of the rows it speaks of where the map can show them."""
-    shapes = _rows_named(plan, remark["layer"], remark["ids"])
+    shapes = _rows_named(plan, remark)
     box = None
     if len(shapes):
         corners = shapely.points(np.reshape(shapes.total_bounds, (2, 2)))
@@ -342,13 +344,22 @@ def _remark(plan: Plan, remark: Mapping[str, Any], sketch: _Sketch) -> View:
     return {**{key: remark[key] for key in shown}, "ids": remark["ids"][:20], "box": box}
 
 
-def _rows_named(plan: Plan, layer: str, ids: Iterable[str]) -> GeoSeries:
-    """Shapes of the rows of a layer by their ids, as planned or else as read; none where none are known."""
-    key = PLAN_LAYERS[layer].key[0] if layer in PLAN_LAYERS else getattr(LAYERS.get(layer), "id_column", None)
+def _rows_named(plan: Plan, remark: Mapping[str, Any]) -> GeoSeries:
+    """Shapes of the rows a remark names, as planned or else as read; none where it names none."""
+    layer, column = remark["layer"], remark["column"]
     rows = plan.layers.get(layer, plan.site.layers.get(layer))
-    if key is None or not isinstance(rows, GeoDataFrame):
+    if not isinstance(rows, GeoDataFrame):
         return GeoSeries([])
-    return rows.geometry[rows[key].astype("str").isin(list(ids)).to_numpy()]
+    # Ids are those of the column where it holds ids (workers of grids), else those of the layer.
+    key = column if column.endswith("_id") and column in rows else _key(layer)
+    if key is None:
+        return GeoSeries([])
+    return rows.geometry[rows[key].astype("str").isin(remark["ids"]).to_numpy()]
+
+
+def _key(layer: str) -> str | None:
+    """The id column of a layer of the plan or the site; None where it has none."""
+    return PLAN_LAYERS[layer].key[0] if layer in PLAN_LAYERS else LAYERS[layer].id_column
 
 
 # ── plain values ─────────────────────────────────────────────────────────────────────────────────────
