@@ -45,7 +45,6 @@ CORES: dict[Effort, tuple[int, ...]] = {
 NODES: dict[Effort, int] = {"quick": 200, "normal": 2000, "thorough": 20000}
 SAFETY_S = 1800.0
 WHOLE_SLACK = 1e-6  # a bound of 7.0000001 is a bound of 7
-INTERIOR_POINT_FROM = 20_000  # rows; below, the simplex method is faster and its answer a vertex
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,8 @@ def _run(
         "mip_abs_gap": 0.0,
         "mip_max_nodes": max_nodes,
     }
-    if not choices and program.matrix.shape[0] >= INTERIOR_POINT_FROM:
+    if not choices and np.count_nonzero(program.integer) > CORES["quick"][0]:
+        # Prices from the middle of the optimal face tell more choices apart than those of a corner.
         options |= {"solver": "ipx", "run_crossover": "off"}
     for name, value in options.items():
         highs.setOptionValue(name, value)
