@@ -633,8 +633,9 @@ def test_no_alleys_says_what_to_add(village):
 def test_empty_layers(village):
     geojson(village, "households", [])
     assert ("layer-empty", "households") in codes(read_site(village, DEFAULT), "note")
-    geojson(village, "alleys", [])
-    assert ("layer-empty", "alleys", "") in faults(village)
+    for rows in ([], [(line((5, 5), (5, 5)), {})]):
+        geojson(village, "alleys", rows)
+        assert ("layer-empty", "alleys", "") in faults(village)
 
 
 def test_without_households_and_buildings_only_lamps_can_be_planned(village):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from spatial.errors import Remark, fault, first_ids, note
 from spatial.load.headings import plain, unit_words
+from spatial.load.rows import Rows
 from spatial.schema import LAYERS, Column
 
 __all__ = ["as_text", "parse_numbers", "read_columns", "row_labels"]
@@ -34,38 +34,15 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _WHOLE_MAX = 2.0**53
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The cells of one column: how messages call it and its rows."""
-
-    layer: str
-    column: Column
-    labels: Objects
-
-    def tell(
-        self, make: Callable[..., Remark], code: str, rows: Mask, message: str, remedy: str = ""
-    ) -> list[Remark]:
-        """One remark on the rows concerned, with their number in front; none where there are none."""
-        if not rows.any():
-            return []
-        count = f"{int(rows.sum()):,} of {len(rows):,} {message}"
-        where = {"layer": self.layer, "column": self.column.name, "ids": self.labels[rows]}
-        return [make(code, count, remedy=remedy, **where)]
-
-
-def read_columns(
-    layer: str, values: Mapping[str, Objects], labels: Objects
-) -> tuple[dict[str, pd.Series], list[Remark]]:
+def read_columns(rows: Rows, values: Mapping[str, Objects]) -> tuple[dict[str, pd.Series], list[Remark]]:
     """Type and check every column that was found; give the others their default where they have one.
 
     Parameters
     ----------
-    layer : str
-        Name in ``schema.LAYERS``.
+    rows : Rows
+        Layer in ``schema.LAYERS`` and what its rows are called in messages.
     values : mapping
         By our column name: text, int, float, bool or None, one per row.
-    labels : (n,) of str
-        What a row is called in messages.
 
     Returns
     -------
@@ -76,14 +53,13 @@ def read_columns(
     """
     columns: dict[str, pd.Series] = {}
     remarks: list[Remark] = []
-    for column in LAYERS[layer].columns:
+    for column in LAYERS[rows.layer].columns:
         if column.name not in values and column.default is None:
             continue
-        cells = _Cells(layer, column, labels)
-        raw = values.get(column.name, np.full(len(labels), None, dtype=object))
-        series, said = _READERS[column.dtype](cells, raw)
+        raw = values.get(column.name, np.full(len(rows), None, dtype=object))
+        series, said = _READERS[column.dtype](rows, column, raw)
         if column.default is not None:
-            said += _defaults(cells, series, given=column.name in values, faults=said)
+            said += _defaults(rows, column, series, given=column.name in values, faults=said)
             series = series.fillna(column.default)
         columns[column.name] = series
         remarks += said
@@ -120,51 +96,42 @@ def _spelt(value: Any) -> str:
     return str(value)
 
 
-def _defaults(cells: _Cells, series: pd.Series, *, given: bool, faults: list[Remark]) -> list[Remark]:
+def _defaults(
+    rows: Rows, column: Column, series: pd.Series, *, given: bool, faults: list[Remark]
+) -> list[Remark]:
     """The note that says which cells take the default."""
-    default = cells.column.default
-    if default == "unknown":  # that is what an empty cell says
+    if column.default == "unknown":  # that is what an empty cell says
         return []
     if not given:
-        return [
-            note(
-                "default-taken",
-                f"no such column, every row is taken as {default}",
-                layer=cells.layer,
-                column=cells.column.name,
-            )
-        ]
+        text = f"no such column, every row is taken as {column.default}"
+        return [note("default-taken", text, layer=rows.layer, column=column.name)]
     wrong = {each for remark in faults for each in remark.ids}
-    empty = series.isna().to_numpy() & ~np.isin(cells.labels, list(wrong))
-    return cells.tell(note, "default-taken", empty, f"are empty and taken as {default}")
+    empty = series.isna().to_numpy() & ~np.isin(rows.labels, list(wrong))
+    return rows.tell(
+        note, "default-taken", empty, f"are empty and taken as {column.default}", column=column.name
+    )
 
 
-def _read_text(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
+def _read_text(rows: Rows, column: Column, raw: Objects) -> tuple[pd.Series, list[Remark]]:
     text = as_text(raw)
-    if cells.column.choices is None:
+    if column.choices is None:
         return _texts(text), []
-    known = {plain(each): value for value, words in cells.column.choices.items() for each in (value, *words)}
+    known = {plain(each): value for value, words in column.choices.items() for each in (value, *words)}
     codes, words = pd.factorize(text)
     meant = np.array([known.get(plain(each), "") for each in words], dtype=object)
-    other = np.array(
-        [value == "" and each != "" for each, value in zip(words, meant, strict=True)], dtype=bool
-    )
+    other = (meant == "") & (words != "")
     listed = first_ids(words[other])
-    if cells.column.text_fallback:
-        said = cells.tell(
-            note, "value-other", other[codes], f"have a value of their own, kept as it is: {listed}"
-        )
+    if column.text_fallback:
+        message = f"have a value of their own, kept as it is: {listed}"
+        said = rows.tell(note, "value-other", other[codes], message, column=column.name)
         meant = np.where(other, words, meant)
     else:
-        said = cells.tell(
-            fault,
-            "value-unknown",
-            other[codes],
+        message, remedy = (
             f"have a value that is not known: {listed}",
-            f"write one of {', '.join(cells.column.choices)}",
+            f"write one of {', '.join(column.choices)}",
         )
-    meant = meant[codes] if len(words) else meant
-    return _texts(meant), said
+        said = rows.tell(fault, "value-unknown", other[codes], message, column=column.name, remedy=remedy)
+    return _texts(meant[codes]), said
 
 
 def _texts(text: Objects) -> pd.Series:
@@ -173,53 +140,47 @@ def _texts(text: Objects) -> pd.Series:
     return series.mask(series == "")
 
 
-def _read_bool(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
+def _read_bool(rows: Rows, column: Column, raw: Objects) -> tuple[pd.Series, list[Remark]]:
     codes, words = pd.factorize(as_text(raw))
     short = [plain(each) for each in words]
     blank = np.array([each in _BLANKS or each == "none" for each in short], dtype=bool)
     yes, no = (np.array([each in listed for each in short], dtype=bool) for listed in (_YES, _NO))
     other = ~(yes | no | blank)
-    said = cells.tell(
-        fault,
-        "value-unknown",
-        other[codes],
-        f"are neither yes nor no: {first_ids(words[other])}",
-        "write yes, no or nothing",
-    )
+    message, remedy = f"are neither yes nor no: {first_ids(words[other])}", "write yes, no or nothing"
+    said = rows.tell(fault, "value-unknown", other[codes], message, column=column.name, remedy=remedy)
     values = pd.array(yes[codes], dtype="boolean")
     values[~(yes | no)[codes]] = pd.NA
     return pd.Series(values), said
 
 
-def _read_float(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
-    numbers, said = _numbers(cells, raw)
+def _read_float(rows: Rows, column: Column, raw: Objects) -> tuple[pd.Series, list[Remark]]:
+    numbers, said = _numbers(rows, column, raw)
     return pd.Series(numbers, dtype="float64"), said
 
 
-def _read_int(cells: _Cells, raw: Objects) -> tuple[pd.Series, list[Remark]]:
-    numbers, said = _numbers(cells, raw)
+def _read_int(rows: Rows, column: Column, raw: Objects) -> tuple[pd.Series, list[Remark]]:
+    numbers, said = _numbers(rows, column, raw)
     broken = (numbers != np.round(numbers)) & ~np.isnan(numbers)
-    said += cells.tell(fault, "not-whole", broken, "are not whole numbers", "correct them")
+    said += rows.tell(
+        fault, "not-whole", broken, "are not whole numbers", column=column.name, remedy="correct them"
+    )
     values = pd.array(np.where(broken, np.nan, numbers), dtype="Float64")
     return pd.Series(values).astype("Int64"), said
 
 
-def _numbers(cells: _Cells, raw: Objects) -> tuple[NDArray[np.float64], list[Remark]]:
+def _numbers(rows: Rows, column: Column, raw: Objects) -> tuple[NDArray[np.float64], list[Remark]]:
     """Finite numbers within the column's limits, NaN where empty or at fault; the faults."""
-    numbers, unread = parse_numbers(raw, units=unit_words(cells.column))
-    low, high = cells.column.minimum, cells.column.maximum
+    numbers, unread = parse_numbers(raw, units=unit_words(column))
+    low, high = column.minimum, column.maximum
     below = numbers < (-np.inf if low is None else low)
     above = numbers > (_WHOLE_MAX if high is None else high)
     outside = (below | above) & ~unread
-    listed = first_ids(set(as_text(raw[unread])))
-    said = cells.tell(fault, "not-a-number", unread, f"are not numbers: {listed}", "correct or empty them")
-    said += cells.tell(
-        fault,
-        "out-of-range",
-        outside,
-        f"are not {_limits(low, high)}",
-        "correct them, or empty them if unknown",
+    message = f"are not numbers: {first_ids(set(as_text(raw[unread])))}"
+    said = rows.tell(
+        fault, "not-a-number", unread, message, column=column.name, remedy="correct or empty them"
     )
+    message, remedy = f"are not {_limits(low, high)}", "correct them, or empty them if unknown"
+    said += rows.tell(fault, "out-of-range", outside, message, column=column.name, remedy=remedy)
     return np.where(unread | outside, np.nan, numbers), said
 
 
@@ -254,7 +215,7 @@ def _limits(low: float | None, high: float | None) -> str:
     return f"{high:g} or less" if low is None else f"from {low:g} to {high:,.10g}"
 
 
-_READERS: dict[str, Callable[[_Cells, Objects], tuple[pd.Series, list[Remark]]]] = {
+_READERS: dict[str, Callable[[Rows, Column, Objects], tuple[pd.Series, list[Remark]]]] = {
     "text": _read_text,
     "int": _read_int,
     "float": _read_float,

@@ -17,6 +17,7 @@ from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
 from spatial.load.formats import RawLayer, Source, read_source
 from spatial.load.headings import match_columns, unread, wrong_units
+from spatial.load.rows import Rows
 from spatial.load.shapes import Shapes, clean_shapes, geometric_order, valid_polygons
 from spatial.load.site import contract_frame
 from spatial.schema import LAYERS
@@ -86,17 +87,20 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
 
     id_column = LAYERS[name].id_column
     labels = row_labels(raw.values.get(id_column) if id_column else None, len(raw.geometry))
+    rows = Rows(name, labels)
     judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
-    columns, said = read_columns(name, judged, labels)
-    remarks += said + _id_faults(name, columns, labels)
-    shapes, said = clean_shapes(name, raw.geometry, labels)
+    columns, said = read_columns(rows, judged)
+    remarks += said + _id_faults(rows, columns)
+    shapes, said = clean_shapes(rows, raw.geometry)
     remarks += said
     crs, said = _layer_crs(name, raw, spec, settings)
     remarks += said
     if crs is not None:
-        remarks += _astray(name, raw.geometry, crs, labels)
+        remarks += _astray(rows, raw.geometry, crs)
     if shapes is None or crs is None:
         return None, remarks
+    if not len(shapes.geometry):
+        return None, [*remarks, _empty(name, source)]
     datum = spec.datum or settings.input.datum
     remarks += _datum_doubt(name, raw, crs, datum)
     columns = {key: each.iloc[shapes.row].reset_index(drop=True) for key, each in columns.items()}
@@ -106,7 +110,12 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
 
 def _empty(name: str, source: Source) -> Remark:
     make = fault if LAYERS[name].required else note
-    return make("layer-empty", f"{source} has no rows", layer=name, remedy="draw them, or delete the layer")
+    return make(
+        "layer-empty",
+        f"{source} has no rows that can be used",
+        layer=name,
+        remedy="draw them, or delete the layer",
+    )
 
 
 def _curved(name: str, raw: RawLayer) -> Remark:
@@ -118,24 +127,21 @@ def _curved(name: str, raw: RawLayer) -> Remark:
     )
 
 
-def _id_faults(name: str, columns: Mapping[str, pd.Series], labels: Objects) -> list[Remark]:
+def _id_faults(rows: Rows, columns: Mapping[str, pd.Series]) -> list[Remark]:
     """Ids that are empty or stand more than once; village groups may be several areas of one name."""
-    id_column = LAYERS[name].id_column
-    if id_column is None or id_column not in columns or columns[id_column].isna().all():
+    column = LAYERS[rows.layer].id_column
+    if column is None or column not in columns or columns[column].isna().all():
         return []
-    ids = columns[id_column]
-    n_rows, where = len(ids), {"layer": name, "column": id_column}
-    faults = []
-    if ids.isna().any():
-        text = f"{int(ids.isna().sum()):,} of {n_rows:,} are empty"
-        remedy = "number them, or leave out the whole column and ids are made"
-        faults.append(fault("id-missing", text, ids=labels[ids.isna()], remedy=remedy, **where))
-    double = ids.notna() & ids.duplicated(keep=False)
-    if name != "groups" and double.any():
-        text = f"{int(double.sum()):,} of {n_rows:,} share their id with another row"
-        remedy = "give each row an id of its own, or leave out the whole column and ids are made"
-        faults.append(fault("id-double", text, ids=ids[double].unique(), remedy=remedy, **where))
-    return faults
+    ids = columns[column]
+    message, remedy = "are empty", "number them, or leave out the whole column and ids are made"
+    faults = rows.tell(fault, "id-missing", ids.isna().to_numpy(), message, column=column, remedy=remedy)
+    double = (ids.notna() & ids.duplicated(keep=False)).to_numpy()
+    if rows.layer == "groups" or not double.any():
+        return faults
+    text = f"{int(double.sum()):,} of {len(ids):,} share their id with another row"
+    remedy = "give each row an id of its own, or leave out the whole column and ids are made"
+    where = {"layer": rows.layer, "column": column, "ids": ids[double].unique()}
+    return [*faults, fault("id-double", text, remedy=remedy, **where)]
 
 
 def _layer_crs(
@@ -187,16 +193,13 @@ def middle_of(geometry: Objects) -> tuple[float, float]:
     return (float(np.median(xy[:, 0])), float(np.median(xy[:, 1]))) if len(xy) else (np.nan, np.nan)
 
 
-def _astray(name: str, geometry: Objects, crs: pyproj.CRS, labels: Objects) -> list[Remark]:
+def _astray(rows: Rows, geometry: Objects, crs: pyproj.CRS) -> list[Remark]:
     """Rows far from all others, as a point at 0, 0 is."""
     bounds = shapely.bounds(geometry)
     away = np.hypot(*((bounds[:, :2] + bounds[:, 2:]) / 2 - middle_of(geometry)).T)
     astray = away > (_ASTRAY_DEG if crs.is_geographic else _ASTRAY_M)
-    if not astray.any():
-        return []
-    text = f"{int(astray.sum()):,} of {len(geometry):,} lie more than 100 km from the rest"
-    remedy = "correct their coordinates, or delete the rows"
-    return [fault("geometry-astray", text, layer=name, ids=labels[astray], remedy=remedy)]
+    message, remedy = "lie more than 100 km from the rest", "correct their coordinates, or delete the rows"
+    return rows.tell(fault, "geometry-astray", astray, message, remedy=remedy)
 
 
 def _with_ids(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from shapely import GeometryType
 
 from spatial.errors import Remark, fault, note
+from spatial.load.rows import Rows
 from spatial.schema import LAYERS
 
 __all__ = ["Shapes", "clean_shapes", "geometric_order", "valid_polygons"]
@@ -39,7 +39,7 @@ class Shapes:
     part: NDArray[np.int64]  # 1, 2, … where a multipart line or point was split, else 0
 
 
-def clean_shapes(layer: str, geometry: Objects, labels: Objects) -> tuple[Shapes | None, list[Remark]]:
+def clean_shapes(rows: Rows, geometry: Objects) -> tuple[Shapes | None, list[Remark]]:
     """Check and mend the geometry of a layer.
 
     Faults: none, empty, not finite, another type than the contract's, a household of several
@@ -47,54 +47,49 @@ def clean_shapes(layer: str, geometry: Objects, labels: Objects) -> tuple[Shapes
     Z and M dropped, lines and points split into their parts, lines without length and polygons
     without area dropped, invalid polygons made valid.
 
+    Parameters
+    ----------
+    rows : Rows
+        Layer in ``schema.LAYERS`` and what its rows are called in messages.
+    geometry : (n,) of shapely geometries or None
+
     Returns
     -------
     Shapes or None
         None where there is a fault.
     list of Remark
     """
-    faults = _faults(layer, geometry, labels)
+    faults = _faults(rows, geometry)
     if faults:
         return None, faults
-    remarks = _told(note, "flattened", layer, labels, shapely.has_z(geometry) | shapely.has_m(geometry),
-                    "had heights or measures, which are dropped")  # fmt: skip
-    shapes, said = _split(layer, shapely.force_2d(geometry), labels)
-    remarks += said
-    shapes, said = _without_extent_dropped(layer, *_made_valid(layer, shapes, labels), labels)
-    if any(each.kind == "fault" for each in said):
-        return None, remarks + said
-    return shapes, remarks + said
+    high = shapely.has_z(geometry) | shapely.has_m(geometry)
+    remarks = rows.tell(note, "flattened", high, "had heights or measures, which are dropped")
+    n_rows = len(rows)
+    shapes = Shapes(shapely.force_2d(geometry), np.arange(n_rows), np.zeros(n_rows, dtype=np.int64))
+    for step in (_split, _made_valid, _without_extent_dropped):
+        shapes, said = step(rows, shapes)
+        remarks += said
+    return (None if any(each.kind == "fault" for each in remarks) else shapes), remarks
 
 
-def _told(
-    make: Any, code: str, layer: str, labels: Objects, rows: Mask, message: str, remedy: str = ""
-) -> list[Remark]:
-    if not rows.any():
-        return []
-    text = f"{int(rows.sum()):,} of {len(rows):,} {message}"
-    return [make(code, text, layer=layer, ids=labels[rows], remedy=remedy)]
-
-
-def _faults(layer: str, geometry: Objects, labels: Objects) -> list[Remark]:
+def _faults(rows: Rows, geometry: Objects) -> list[Remark]:
+    allowed = LAYERS[rows.layer].geometry
     missing = shapely.is_missing(geometry) | shapely.is_empty(geometry)
-    finite = _finite(geometry)
-    allowed = LAYERS[layer].geometry
-    types = [each for kind in allowed for each in _TYPES.get(kind, ())]
-    wrong = ~missing & ~np.isin(shapely.get_type_id(geometry), types)
-    faults = _told(fault, "geometry-missing", layer, labels, missing, "have no geometry",
-                   "draw them, or delete the rows")  # fmt: skip
-    faults += _told(fault, "geometry-not-finite", layer, labels, ~missing & ~finite,
-                    "have coordinates that are no numbers", "draw them again")  # fmt: skip
+    faults = rows.tell(
+        fault, "geometry-missing", missing, "have no geometry", remedy="draw them, or delete the rows"
+    )
+    endless = ~missing & ~_finite(geometry)
+    message = "have coordinates that are no numbers"
+    faults += rows.tell(fault, "geometry-not-finite", endless, message, remedy="draw them again")
+    wrong = ~missing & ~np.isin(shapely.get_type_id(geometry), [t for kind in allowed for t in _TYPES[kind]])
     found = ", ".join(sorted({each.geom_type for each in geometry[wrong]}))
-    faults += _told(fault, "geometry-type", layer, labels, wrong,
-                    f"are {found}; expected {' or '.join(allowed)}", _REMEDIES[allowed[-1]])  # fmt: skip
-    if layer == "households":
-        n_points = np.where(
-            shapely.get_type_id(geometry) == GeometryType.MULTIPOINT, shapely.get_num_geometries(geometry), 1
-        )
-        faults += _told(fault, "geometry-several-points", layer, labels, n_points > 1,
-                        "have several points in one row",
-                        "make one row of each point, with its own count")  # fmt: skip
+    message, remedy = f"are {found}; expected {' or '.join(allowed)}", _REMEDIES[allowed[-1]]
+    faults += rows.tell(fault, "geometry-type", wrong, message, remedy=remedy)
+    if rows.layer == "households":
+        multi = shapely.get_type_id(geometry) == GeometryType.MULTIPOINT
+        several = multi & (shapely.get_num_geometries(geometry) > 1)
+        message, remedy = "have several points", "make one row of each point, with its own count"
+        faults += rows.tell(fault, "geometry-several-points", several, message, remedy=remedy)
     return faults
 
 
@@ -105,41 +100,50 @@ def _finite(geometry: Objects) -> Mask:
     return finite
 
 
-def _split(layer: str, geometry: Objects, labels: Objects) -> tuple[Shapes, list[Remark]]:
+def _split(rows: Rows, shapes: Shapes) -> tuple[Shapes, list[Remark]]:
     """Multipart lines and points taken apart; multipolygons stay, they are one house or one area."""
-    rows = np.arange(len(geometry))
-    multi = np.isin(shapely.get_type_id(geometry), (GeometryType.MULTIPOINT, GeometryType.MULTILINESTRING))
-    parts, owner = shapely.get_parts(geometry[multi], return_index=True)
-    owner = owner[~shapely.is_empty(parts)]
-    parts = parts[~shapely.is_empty(parts)]
-    place = np.arange(len(owner)) - np.searchsorted(owner, owner) + 1
-    several = np.bincount(owner, minlength=int(multi.sum())) > 1
-    row = np.concatenate((rows[~multi], rows[multi][owner]))
-    part = np.concatenate((np.zeros(int((~multi).sum()), dtype=np.int64), np.where(several[owner], place, 0)))
-    shape = np.concatenate((geometry[~multi], parts))
+    whole = np.isin(shapely.get_type_id(shapes.geometry), _TYPES["polygon"])
+    rest = shapes.geometry.copy()
+    rest[whole] = None
+    parts, row = shapely.get_parts(rest, return_index=True)
+    sound = ~shapely.is_empty(parts)
+    parts, row = parts[sound], row[sound]
+    several = np.bincount(row, minlength=len(rows)) > 1
+    place = np.arange(len(row)) - np.searchsorted(row, row) + 1
+    part = np.concatenate((np.where(several[row], place, 0), np.zeros(int(whole.sum()), dtype=np.int64)))
+    row = np.concatenate((row, np.flatnonzero(whole)))
+    shape = np.concatenate((parts, shapes.geometry[whole]))
     order = np.lexsort((part, row))
-    split = np.zeros(len(geometry), dtype=bool)
-    split[rows[multi][several]] = True
-    said = _told(
-        note,
-        "parts-split",
-        layer,
-        labels,
-        split,
-        "have several parts and were split, -1, -2 … added to their id",
-    )
-    return Shapes(shape[order], row[order], part[order]), said
+    message = "have several parts and were split, -1, -2 … added to their id"
+    return Shapes(shape[order], row[order], part[order]), rows.tell(note, "parts-split", several, message)
 
 
-def _made_valid(layer: str, shapes: Shapes, labels: Objects) -> tuple[Shapes, list[Remark]]:
+def _made_valid(rows: Rows, shapes: Shapes) -> tuple[Shapes, list[Remark]]:
     area = shapely.get_dimensions(shapes.geometry) == 2
-    invalid = area & ~shapely.is_valid(shapes.geometry)
-    touched = np.zeros(len(labels), dtype=bool)
-    touched[shapes.row[invalid]] = True
-    said = _told(
-        note, "polygon-made-valid", layer, labels, touched, "cross or touch themselves and were made valid"
-    )
-    return Shapes(valid_polygons(shapes.geometry), shapes.row, shapes.part), said
+    broken = _rows_of(shapes, area & ~shapely.is_valid(shapes.geometry), len(rows))
+    said = rows.tell(note, "polygon-made-valid", broken, "cross or touch themselves and were made valid")
+    return replace(shapes, geometry=valid_polygons(shapes.geometry)), said
+
+
+def _without_extent_dropped(rows: Rows, shapes: Shapes) -> tuple[Shapes, list[Remark]]:
+    """Lines of no length and polygons of no area have nothing to plan with; a household can't be lost."""
+    dimension = shapely.get_dimensions(shapes.geometry)
+    flat = (dimension == 1) & (shapely.length(shapes.geometry) == 0)
+    flat |= (dimension == 2) & (shapely.area(shapes.geometry) == 0)
+    concerned = _rows_of(shapes, flat, len(rows))
+    if rows.layer == "households":
+        remedy = "draw the footprint again, or give a point"
+        said = rows.tell(fault, "geometry-no-area", concerned, "have no area", remedy=remedy)
+    else:
+        said = rows.tell(note, "no-extent-dropped", concerned, "have no length or area and were dropped")
+    return Shapes(shapes.geometry[~flat], shapes.row[~flat], shapes.part[~flat]), said
+
+
+def _rows_of(shapes: Shapes, concerned: Mask, n_rows: int) -> Mask:
+    """The rows of the file behind the shapes concerned."""
+    mask = np.zeros(n_rows, dtype=bool)
+    mask[shapes.row[concerned]] = True
+    return mask
 
 
 def valid_polygons(geometry: Objects) -> Objects:
@@ -161,25 +165,6 @@ def _areas(geometry: shapely.Geometry) -> shapely.Geometry:
     parts = shapely.get_parts(geometry)
     areas = parts[shapely.get_dimensions(parts) == 2]
     return shapely.union_all(areas) if len(areas) else shapely.Polygon()
-
-
-def _without_extent_dropped(
-    layer: str, shapes: Shapes, said: list[Remark], labels: Objects
-) -> tuple[Shapes, list[Remark]]:
-    """Lines of no length and polygons of no area have nothing to plan with; a household can't be lost."""
-    dimension = shapely.get_dimensions(shapes.geometry)
-    flat = (dimension == 1) & (shapely.length(shapes.geometry) == 0)
-    flat |= (dimension == 2) & (shapely.area(shapes.geometry) == 0)
-    rows = np.zeros(len(labels), dtype=bool)
-    rows[shapes.row[flat]] = True
-    if layer == "households":
-        said += _told(fault, "geometry-no-area", layer, labels, rows, "have no area",
-                      "draw the footprint again, or give a point")  # fmt: skip
-    else:
-        said += _told(
-            note, "no-extent-dropped", layer, labels, rows, "have no length or area and were dropped"
-        )
-    return Shapes(shapes.geometry[~flat], shapes.row[~flat], shapes.part[~flat]), said
 
 
 def geometric_order(geometry: Objects, *, ties: Objects | None) -> NDArray[np.int64]:
