@@ -17,12 +17,15 @@ from typing import Any
 
 from spatial.audit.alleys import alley_faults, alley_grid_faults
 from spatial.audit.areas import area_faults
+from spatial.audit.boards import board_faults
 from spatial.audit.book import Book, read_book, shape_faults
 from spatial.audit.bound import bound_faults
 from spatial.audit.declared import declared_faults
 from spatial.audit.grids import count_grids, grid_faults
-from spatial.audit.lamps import lamp_faults, recount_light
+from spatial.audit.home import home_faults
+from spatial.audit.lamps import lamp_faults
 from spatial.audit.levels import level_faults
+from spatial.audit.light import recount_light
 from spatial.audit.roster import make_roster, people_faults, roster_faults
 from spatial.errors import Remark
 
@@ -75,11 +78,16 @@ def recount(folder: Path) -> Audit:
         lit_m = light.lit_m(light.shining)
         remarks, figures["lamps"] = lamp_faults(book, light)
         faults += remarks
+        if "households" in book.layers:
+            faults += home_faults(book, light)
     faults += alley_faults(book, lit_m)
     if "households" in book.layers:
         faults += roster_faults(book)
     if book.has("grids"):
         remarks, figures["grids"] = _grids(book)
+        faults += remarks
+    if book.has("boards"):
+        remarks, figures["boards"] = board_faults(book)
         faults += remarks
     return Audit(tuple(faults), {name: figures[name] for name in sorted(figures)})
 

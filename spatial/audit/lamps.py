@@ -3,88 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import shapely
 from numpy.typing import NDArray
-from pandas import DataFrame
 
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that, say
-from spatial.audit.rays import Pieces, Spans, cut_pieces, lit_spans, ranges
+from spatial.audit.compare import LENGTH_M, RELATIVE, SHARE, column_differs, figures_differ, rows_that, say
+from spatial.audit.lamp_bound import lamp_bound_faults
+from spatial.audit.light import Light, refused_walls
+from spatial.audit.rays import cut_pieces
+from spatial.audit.sites import place_faults, site_faults
+from spatial.audit.stretches import stretch_faults
 from spatial.errors import Remark, fault
-from spatial.network import AlleyNetwork
 
-__all__ = ["Light", "lamp_faults", "recount_light", "site_faults"]
+__all__ = ["lamp_faults"]
 
 #: A free order of installation may fall this short of the curve.
 _ORDER_SHORT = 0.02
-#: What a required or existing site, a forbidden one and a refused wall are called in a remark.
-_MUST = ("existing", "required")
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Light:
-    """The recounted light: spans of every site, by row of site.gpkg's lamp_sites, and who shines."""
-
-    spans: Spans  # on the edges of the noded network
-    length_m: Floats  # of each edge
-    alley: Ints  # of each edge
-    n_alleys: int
-    lit_already: Bools  # edges of alleys lit along their whole length by lamps not in the data
-    existing: Bools
-    usable: Bools
-    shining: Bools  # existing and chosen
-
-    def lit_m(self, lamps: Bools) -> Floats:
-        """Lit length of each alley under the lamps marked true and the alleys lit already. [m]"""
-        pieces = cut_pieces(self.spans.of(lamps), self.length_m)
-        lit = (pieces.n_lamps > 0) | self.lit_already[pieces.line]
-        by_alley = self.alley[pieces.line[lit]]
-        return np.bincount(by_alley, pieces.length_m[lit], minlength=self.n_alleys).astype(float)
-
-
-def recount_light(book: Book) -> Light:
-    """What every lamp site can light, by trying, and which sites shine in the plan."""
-    sites, settings = book.site.layer("lamp_sites"), book.settings.lamps
-    network = book.network
-    lit = network.alleys["lit"].fillna(False).to_numpy(bool)
-    status = sites["status"].to_numpy(object)
-    existing = status == "existing"
-    spans = lit_spans(
-        network.edge_lines,
-        shapely.get_coordinates(sites.geometry.to_numpy()),
-        book.site.layer("buildings").geometry.to_numpy(),
-        reach_m=settings.reach_m,
-        line_of_sight=settings.line_of_sight,
-    )
-    return Light(
-        spans,
-        network.edge_length_m,
-        network.edge_alley,
-        lit.size,
-        lit[network.edge_alley],
-        existing,
-        (status != "forbidden") & ~_refused(sites),
-        sites["site_id"].isin(book.layers["lamps"]["site_id"]).to_numpy(bool),
-    )
-
-
 def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]:
     """Every difference in the lamps' part of a plan, and its figures recounted."""
+    settings = book.settings.lamps
     lit_m = light.lit_m(light.shining)
     sites, chosen = book.site.layer("lamp_sites"), book.layers["lamps"]
-    refused = chosen["site_id"].isin(sites.loc[_refused(sites), "site_id"])
+    refused = chosen["site_id"].isin(sites.loc[refused_walls(sites), "site_id"])
     figures = _figures(book, light, lit_m)
     remarks = [
-        *site_faults(book, "lamp_sites", "lamps", limit=book.settings.lamps.n_lamps),
+        *site_faults(
+            book, "lamp_sites", "lamps", limit=None if settings.goal == "fewest" else settings.n_lamps
+        ),
+        *_budget_faults(book),
         *rows_that(
             refused,
             chosen["site_id"],
@@ -92,45 +47,24 @@ def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]
             "hang on a wall whose owner said no",
             at="lamps.site_id",
         ),
+        *place_faults(book, "lamps"),
+        *_attribute_faults(book),
         *_order_faults(book, light),
-        *_stretch_faults(book, light),
+        *stretch_faults(book, light),
         *_curve_faults(book),
+        *lamp_bound_faults(book, light, float(lit_m.sum())),
         *figures_differ("lamps", book.summary["lamps"], figures),
     ]
     return remarks, figures
 
 
-def site_faults(book: Book, sites_layer: str, plan_layer: str, *, limit: int) -> Iterator[Remark]:
-    """Chosen sites that don't exist, moved or may not be used, and sites that must be there and aren't."""
-    sites = book.site.layer(sites_layer).set_index("site_id")
-    chosen = book.layers[plan_layer]
-    ids, at = chosen["site_id"], f"{plan_layer}.site_id"
-    yield from column_differs(f"{plan_layer}.x", ids, chosen["x"], chosen.geometry.x)
-    yield from column_differs(f"{plan_layer}.y", ids, chosen["y"], chosen.geometry.y)
-    yield from rows_that(~ids.isin(sites.index), ids, "site-unknown", f"are not in {sites_layer}", at=at)
-    yield from rows_that(ids.duplicated(), ids, "site-twice", "use a site that another row uses", at=at)
-    known = chosen[ids.isin(sites.index)]
-    ids, place = known["site_id"], sites.loc[known["site_id"]]
-    moved_m = shapely.distance(known.geometry.to_numpy(), place.geometry.to_numpy())
-    moved = f"stand elsewhere than their site, up to {say(float(moved_m.max(initial=0.0)))} m"
-    yield from rows_that(moved_m > LENGTH_M, ids, "site-moved", moved, at=f"{plan_layer}.geometry")
-    yield from column_differs(f"{plan_layer}.status", ids, known["status"], place["status"], text=True)
-    yield from rows_that(place["status"] == "forbidden", ids, "site-forbidden", "use a forbidden site", at=at)
-    absent = sites["status"].isin(_MUST) & ~sites.index.isin(ids)
-    yield from rows_that(
-        absent, sites.index, "site-missing", f"of {sites_layer} are existing or required and not here", at=at
-    )
-    n_new = int((known["status"] != "existing").sum())
-    if n_new > limit:
-        text = f"{n_new} sites are chosen, the settings allow {limit}"
-        yield fault("too-many-sites", text, layer=plan_layer, column="site_id")
-
-
-def _refused(sites: DataFrame) -> Bools:
-    """New lamps on walls whose owners said no."""
-    return (
-        (sites["mount"] == "wall") & (sites["consent"] == "no") & (sites["status"] != "existing")
-    ).to_numpy(bool)
+def _budget_faults(book: Book) -> Iterator[Remark]:
+    """New lamps that cost more than the budget."""
+    lamps, budget_cny = book.layers["lamps"], book.settings.lamps.budget_cny
+    cost_cny = float(lamps.loc[lamps["status"] != "existing", "cost_cny"].sum())
+    if budget_cny is not None and cost_cny > budget_cny * (1 + RELATIVE):
+        text = f"the new lamps cost {say(cost_cny)}, the budget is {say(budget_cny)}"
+        yield fault("budget-broken", text, layer="lamps", column="cost_cny")
 
 
 def _figures(book: Book, light: Light, lit_m: Floats) -> dict[str, Any]:
@@ -149,8 +83,35 @@ def _figures(book: Book, light: Light, lit_m: Floats) -> dict[str, Any]:
         "lit_before_m": float(light.lit_m(light.existing).sum()),
         "share_lit": total_m / alley_m if alley_m else None,
         "share_of_lightable": total_m / lightable_m if lightable_m else None,
+        **_gap(book),
         "model": book.settings.lamps.model,
     }
+
+
+def _gap(book: Book) -> dict[str, float]:
+    """The gap between what is lit and the bound that the plan states; "fewest" has a gap in lamps instead."""
+    said = book.summary["lamps"]
+    if book.settings.lamps.goal == "fewest" or not said["bound_m"]:
+        return {}
+    return {"gap": (said["bound_m"] - said["lit_m"]) / said["bound_m"]}
+
+
+def _attribute_faults(book: Book) -> Iterator[Remark]:
+    """Columns of the lamps that are the site's own."""
+    lamps = book.layers["lamps"]
+    sites = book.site.layer("lamp_sites").set_index("site_id").reindex(lamps["site_id"])
+    for column in ("mount", "luminaire"):
+        yield from column_differs(
+            f"lamps.{column}", lamps["site_id"], lamps[column], sites[column], text=True
+        )
+    for column in ("height_m", "tilt_deg", "flux_lm", "power_w", "cost_cny"):
+        yield from column_differs(f"lamps.{column}", lamps["site_id"], lamps[column], sites[column])
+    given = sites["aim_deg"].fillna(90.0 - sites["azimuth_deg"]).to_numpy(float) % 360
+    turned = np.abs((lamps["aim_deg"].to_numpy(float) - given + 180) % 360 - 180) > SHARE
+    text = "aim elsewhere than their site says"
+    yield from rows_that(
+        turned & ~np.isnan(given), lamps["site_id"], "figure-differs", text, at="lamps.aim_deg"
+    )
 
 
 def _order_faults(book: Book, light: Light) -> Iterator[Remark]:
@@ -180,89 +141,6 @@ def _gains(book: Book, light: Light, ids: pd.Series) -> tuple[Floats, float]:
     lit = first <= len(ids)
     gain_m = np.bincount(first[lit], pieces.length_m[lit], minlength=len(ids) + 1)
     return gain_m[1:].astype(float), float(gain_m[0])
-
-
-def _stretch_faults(book: Book, light: Light) -> Iterator[Remark]:
-    """Stretches must tile every alley, lie on it, and be lit by as many lamps as they say."""
-    stretches, alleys = book.layers["stretches"], book.network.alleys
-    names = stretches["alley_id"]
-    row = pd.Index(alleys["alley_id"]).get_indexer(names)
-    if (row < 0).any():
-        yield fault(
-            "rows-differ", "stretches of no alley", layer="stretches", column="alley_id", ids=names[row < 0]
-        )
-        return
-    from_m = stretches["from_m"].to_numpy(float)
-    to_m = from_m + stretches["length_m"].to_numpy(float)
-    yield from _drawn_elsewhere(stretches, alleys.geometry.to_numpy()[row], from_m, to_m)
-    edge, stretch, edge_from_m, edge_to_m = _on_edges(book.network, row, from_m, to_m)
-    shining = light.spans.of(light.shining)
-    k = light.shining.size
-    both = Spans(
-        np.concatenate([shining.line, edge]),
-        np.concatenate([shining.lamp, k + stretch]),
-        np.concatenate([shining.from_m, edge_from_m]),
-        np.concatenate([shining.to_m, edge_to_m]),
-    )
-    yield from _tiling_faults(book, light, cut_pieces(both, light.length_m), k)
-
-
-def _on_edges(
-    network: AlleyNetwork, alley: Ints, from_m: Floats, to_m: Floats
-) -> tuple[Ints, Ints, Floats, Floats]:
-    """Pieces of alley as pieces of edge: edge, row of the piece, from and to along the edge."""
-    start_m = np.concatenate([[0.0], np.cumsum(network.alleys.length.to_numpy() + 1.0)])  # alleys end to end
-    order = np.lexsort([network.edge_from_m, network.edge_alley])
-    begin = (start_m[network.edge_alley] + network.edge_from_m)[order]
-    end = begin + network.edge_length_m[order]
-    low, high = start_m[alley] + from_m, start_m[alley] + to_m
-    at, piece = ranges(np.searchsorted(end, low, side="right"), np.searchsorted(begin, high, side="left"))
-    edge_from_m = np.maximum(low[piece] - begin[at], 0.0)
-    edge_to_m = np.minimum(high[piece], end[at]) - begin[at]
-    return order[at], piece, edge_from_m, edge_to_m
-
-
-def _tiling_faults(book: Book, light: Light, pieces: Pieces, k: int) -> Iterator[Remark]:
-    """Pieces whose lamp is k or more say which stretch they belong to, the others who lights them."""
-    stretches = book.layers["stretches"]
-    by_lamp = pieces.lamp < k
-    n_lamps = np.bincount(pieces.piece[by_lamp], minlength=pieces.line.size)
-    n_stretches = np.bincount(pieces.piece[~by_lamp], minlength=pieces.line.size)
-    astray_m = np.bincount(
-        light.alley[pieces.line], pieces.length_m * (n_stretches != 1), minlength=light.n_alleys
-    )
-    astray = f"have {say(float(astray_m.sum()))} m in no stretch or in several"
-    alley_ids = book.network.alleys["alley_id"]
-    yield from rows_that(astray_m > LENGTH_M, alley_ids, "stretches-astray", astray, at="stretches.alley_id")
-    piece, stretch = pieces.piece[~by_lamp], pieces.lamp[~by_lamp] - k
-    lit = (n_lamps > 0) | light.lit_already[pieces.line]
-    wrong = {
-        "n_lamps": n_lamps[piece] != stretches["n_lamps"].to_numpy(float)[stretch],
-        "lit": lit[piece] != stretches["lit"].to_numpy(bool)[stretch],
-    }
-    for column, unlike in wrong.items():
-        wrong_m = np.bincount(stretch, pieces.length_m[piece] * unlike, minlength=len(stretches))
-        text = f"differ from the recount, over {say(float(wrong_m.sum()))} m"
-        at = f"stretches.{column}"
-        yield from rows_that(wrong_m > LENGTH_M, stretches["alley_id"], "figure-differs", text, at=at)
-
-
-def _drawn_elsewhere(
-    stretches: DataFrame, lines: NDArray[np.object_], from_m: Floats, to_m: Floats
-) -> Iterator[Remark]:
-    """Stretches whose drawn line is not the piece of centre-line they say."""
-    drawn = stretches.geometry.to_numpy()
-    off_m = np.maximum(
-        shapely.distance(shapely.get_point(drawn, 0), shapely.line_interpolate_point(lines, from_m)),
-        shapely.distance(shapely.get_point(drawn, -1), shapely.line_interpolate_point(lines, to_m)),
-    )
-    off_m = np.maximum(off_m, np.abs(shapely.length(drawn) - (to_m - from_m)))
-    points, owner = shapely.get_coordinates(drawn, return_index=True)
-    np.maximum.at(off_m, owner, shapely.distance(shapely.points(points), lines[owner]))
-    off = f"are drawn off the piece of alley they name, up to {say(float(off_m.max(initial=0.0)))} m"
-    yield from rows_that(
-        off_m > LENGTH_M, stretches["alley_id"], "drawn-elsewhere", off, at="stretches.geometry"
-    )
 
 
 def _curve_faults(book: Book) -> Iterator[Remark]:

@@ -16,7 +16,7 @@ from scipy.sparse import csgraph
 
 from spatial.network import AlleyNetwork, Stops
 
-__all__ = ["Ground", "Ways", "cut_ways", "far_from", "ground_of"]
+__all__ = ["TIE_M", "Ground", "Ways", "cut_ways", "far_from", "ground_of", "nearest_of"]
 
 TIE_M = 1e-6  # doors this close to equally near are equally near
 
@@ -26,13 +26,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ways:
-    """The network cut at stops: ``tail``, ``head``, ``length_m``, ``edge`` per piece of way, each once;
+    """The network cut at stops: ``tail``, ``head``, ``length_m`` and place per piece of way, each once;
     ``vertex`` holds for every set of stops given the vertex of each stop (−1: no stop)."""
 
     tail: Ints
     head: Ints
     length_m: Floats
     edge: Ints
+    from_m: Floats  # along the edge
     n: int
     vertex: tuple[Ints, ...]
 
@@ -72,6 +73,7 @@ def cut_ways(network: AlleyNetwork, *stops: Stops) -> Ways:
         vertex_of[inner + 1],
         marks[inner + 1, 1] - marks[inner, 1],
         marks[inner, 0].astype(np.int64),
+        marks[inner, 1],
         n + new.size,
         tuple(np.split(vertex, ends)),
     )
@@ -142,7 +144,7 @@ def ground_of(ways: Ways, vertex: Ints, label: Ints, n_labels: int) -> Ground:
     vertex, label : int arrays, one per stop
         Where the stop is, and whose it is (0 to K−1).
     """
-    nearest_m = _nearest(ways, vertex)
+    nearest_m = nearest_of(ways, vertex)
     tail, head = np.concatenate([ways.tail, ways.head]), np.concatenate([ways.head, ways.tail])
     with np.errstate(invalid="ignore"):
         tight = nearest_m[tail] + np.tile(ways.length_m, 2) <= nearest_m[head] + TIE_M
@@ -158,7 +160,7 @@ def ground_of(ways: Ways, vertex: Ints, label: Ints, n_labels: int) -> Ground:
         own = more
 
 
-def _nearest(ways: Ways, vertex: Ints) -> Floats:
+def nearest_of(ways: Ways, vertex: Ints) -> Floats:
     """Distance of every vertex to its nearest stop, by relaxing all pieces of way until none helps. [m]"""
     nearest_m = np.full(ways.n, np.inf)
     nearest_m[vertex] = 0.0

@@ -1,0 +1,156 @@
+"""Boards recounted: each household's way to its nearest board, and how many have one within reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spatial.audit.book import Book
+from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that, say
+from spatial.audit.sites import place_faults, site_faults
+from spatial.audit.ways import cut_ways, far_from
+from spatial.errors import Remark, fault
+from spatial.network import doors, snap_points
+
+__all__ = ["board_faults"]
+
+CHUNK = 64  # boards whose walks are in memory at once
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Walked:
+    """Recounted for every row of site.gpkg's households."""
+
+    nearest_m: Floats  # door to the nearest board, both offsets included; NaN where there is no way
+    said_m: Floats  # door to the board that the plan names; NaN where it names none or there is no way
+    board: Ints  # row of the board that the plan names, −1 none
+
+
+def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
+    """Every difference in the boards' part of a plan, and its figures recounted."""
+    boards, said = book.layers["boards"], book.summary["boards"]
+    walked = _recount_walks(book)
+    figures = _figures(book, walked)
+    ids = boards["site_id"]
+    at = "boards.households_served"
+    remarks = [
+        *site_faults(book, "board_sites", "boards", limit=book.settings.boards.n_boards),
+        *place_faults(book, "boards"),
+        *_walk_faults(book, walked),
+        *column_differs(at, ids, boards["households_served"], _served_by(book, walked)),
+        *_bound_faults(book),
+        *figures_differ("boards", said, figures),
+    ]
+    return remarks, figures
+
+
+def _recount_walks(book: Book) -> _Walked:
+    """Walks by Dijkstra from the boards, a few at a time."""
+    boards, network = book.layers["boards"], book.network
+    door = doors(book.site, network, book.settings)
+    stand = snap_points(
+        network,
+        boards.geometry.to_numpy(),
+        max_access_m=book.settings.input.max_access_m,
+        barriers=book.site.layer("barriers"),
+    )
+    ways = cut_ways(network, door, stand)
+    door_vertex, board_vertex = ways.vertex
+    board = _named_boards(book)
+    nearest_m, said_m = np.full(len(door), np.inf), np.full(len(door), np.inf)
+    near = door_vertex >= 0
+    reachable = np.flatnonzero(board_vertex >= 0)
+    for rows in np.split(reachable, np.arange(CHUNK, reachable.size, CHUNK)):
+        walk_m = far_from(ways, board_vertex[rows])[:, door_vertex[near]]
+        walk_m += door.offset_m[near] + stand.offset_m[rows][:, None]
+        nearest_m[near] = np.minimum(nearest_m[near], walk_m.min(axis=0, initial=np.inf))
+        at = np.searchsorted(rows, board[near])
+        held = np.isin(board[near], rows)
+        said_m[np.flatnonzero(near)[held]] = walk_m[at[held], np.flatnonzero(held)]
+    nearest_m[np.isinf(nearest_m)] = np.nan
+    said_m[np.isinf(said_m)] = np.nan
+    return _Walked(nearest_m, said_m, board)
+
+
+def _named_boards(book: Book) -> Ints:
+    """Row of the board that each household of site.gpkg is said to use; −1 none."""
+    said = book.layers["households"].drop_duplicates("household_id").set_index("household_id")["board_id"]
+    board_id = said.reindex(book.site.layer("households")["household_id"]).to_numpy(object)
+    return pd.Index(book.layers["boards"]["site_id"].to_numpy(object)).get_indexer(board_id).astype(np.int64)
+
+
+def _walk_faults(book: Book, walked: _Walked) -> Iterator[Remark]:
+    """Households whose walk is another than said, or whose board isn't the nearest one."""
+    said, known = book.layers["households"], book.site.layer("households")["household_id"]
+    row = pd.Index(known).get_indexer(said["household_id"])
+    said, row = said[row >= 0], row[row >= 0]
+    ids, nearest_m = said["household_id"], walked.nearest_m[row]
+    yield from column_differs("households.walk_to_board_m", ids, said["walk_to_board_m"], nearest_m)
+    unknown = said["board_id"].notna() & ~said["board_id"].isin(book.layers["boards"]["site_id"])
+    at = "households.board_id"
+    yield from rows_that(unknown, ids, "board-unknown", "name a board that layer boards does not have", at=at)
+    with np.errstate(invalid="ignore"):
+        farther = ~(walked.said_m[row] <= nearest_m + LENGTH_M) & np.isfinite(nearest_m)
+    yield from rows_that(farther, ids, "board-not-nearest", "name a board that is not their nearest", at=at)
+    nowhere = said["board_id"].notna().to_numpy(bool) & np.isnan(nearest_m)
+    yield from rows_that(nowhere, ids, "board-unreachable", "name a board no alley leads to", at=at)
+
+
+def _served_by(book: Book, walked: _Walked) -> Ints:
+    """Households within the limit whose board each one is."""
+    households = book.site.layer("households")["households"].to_numpy(np.int64)
+    with np.errstate(invalid="ignore"):
+        near = (walked.said_m <= book.settings.boards.walk_m) & (walked.board >= 0)
+    return np.bincount(walked.board[near], households[near], minlength=len(book.layers["boards"])).astype(
+        np.int64
+    )
+
+
+def _figures(book: Book, walked: _Walked) -> dict[str, Any]:
+    """The section ``boards`` of the summary, as far as it can be recounted."""
+    households = book.site.layer("households")["households"].to_numpy(np.int64)
+    reached = np.isfinite(walked.nearest_m)
+    walk_m, weight = walked.nearest_m[reached], households[reached]
+    served = int(weight[walk_m <= book.settings.boards.walk_m].sum())
+    total_m = float(weight @ walk_m)
+    return {
+        "n_chosen": int((book.layers["boards"]["status"] != "existing").sum()),
+        "households_served": served,
+        "share_served": served / int(households.sum()),
+        "total_walk_m": total_m,
+        "walk_mean_m": total_m / int(weight.sum()) if weight.size else None,
+        "walk_max_m": float(walk_m.max()) if weight.size else None,
+        "gap": _gap(book),
+    }
+
+
+def _gap(book: Book) -> float | None:
+    """The gap between the value and the bound that the plan states."""
+    said = book.summary["boards"]
+    if book.settings.boards.goal == "most-served":
+        value, bound = said["households_served"], said["bound_served"]
+        return (bound - value) / bound if bound else 0.0
+    value, bound = said["total_walk_m"], said["bound_household_m"]
+    return (value - bound) / bound if bound else None if bound is None else 0.0
+
+
+def _bound_faults(book: Book) -> Iterator[Remark]:
+    """Bounds that the plan is better than."""
+    said = book.summary["boards"]
+    served, at_most = said["households_served"], said["bound_served"]
+    if at_most is not None and served > at_most:
+        text = f"{served} households are served, the bound says at most {at_most}"
+        yield fault("bound-broken", text, layer="summary", column="boards.bound_served")
+    total_m, at_least_m = said["total_walk_m"], said["bound_household_m"]
+    if at_least_m is not None and total_m < at_least_m - LENGTH_M:
+        text = f"the walks add up to {say(total_m)} m, the bound says at least {say(at_least_m)}"
+        yield fault("bound-broken", text, layer="summary", column="boards.bound_household_m")
