@@ -126,7 +126,8 @@ def test_a_bridge_passes_over_in_mid_line() -> None:
     network = drawn_network(alleys, bridges="B")
     assert network.edge_length_m.tolist() == [20, 11]
     assert network.node_part.tolist() == [0, 0, 1, 1]
-    assert remark(network, "crossings-apart").ids == ("A", "B")
+    apart = remark(network, "crossings-apart")
+    assert apart.ids == ("A", "B") and apart.message.startswith("1 crossing kept apart")
 
 
 def test_a_bridge_meets_the_way_that_leads_onto_it() -> None:

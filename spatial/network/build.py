@@ -93,15 +93,7 @@ def build_network(site: Site, settings: Settings) -> AlleyNetwork:
     ids = alleys["alley_id"].to_numpy()
     edge_nodes = np.ascontiguousarray(noding.edge_nodes[keep])
     node_part = _parts(noding.node_xy, edge_nodes, noding.edge_length_m[keep])
-    remarks += _crossing_remarks(noding, ids)
-    if doubled.any():
-        overlap = np.unique(noding.edge_line[doubled])
-        overlap_m = noding.edge_length_m[doubled].sum()
-        remarks.append(
-            _note(
-                "overlaps-dropped", f"{overlap_m:.1f} m drawn on another alley are counted once", ids[overlap]
-            )
-        )
+    remarks += _crossing_remarks(noding, ids) + _overlap_remarks(noding, doubled, ids)
     remarks += _cut_off(ids, noding.edge_line[keep], noding.edge_length_m[keep], node_part[edge_nodes[:, 0]])
     return AlleyNetwork(
         alleys=alleys,
@@ -126,11 +118,11 @@ def _repaired(
     while True:
         lines = alleys.geometry.to_numpy()
         tiny = shapely.length(lines) <= TOUCH_M
+        if tiny.all():
+            raise DataError("alleys: no line is longer than 1 mm; draw the centre-lines of the alleys")
         if tiny.any():
             collapsed |= set(alleys["alley_id"][tiny])
             alleys = alleys[~tiny].reset_index(drop=True)
-            if tiny.all():
-                raise DataError("alleys: no line is longer than 1 mm; draw the centre-lines of the alleys")
             continue
         level = _levels(alleys)
         noding = node_lines(lines, level)
@@ -179,6 +171,14 @@ def _crossing_remarks(noding: Noding, ids: NDArray[np.object_]) -> list[Remark]:
         text = f"{n} crossing{'s' * (n > 1)} kept apart because level, bridge or tunnel differ"
         notes.append(_note("crossings-apart", text, ids[np.unique(noding.apart)]))
     return notes
+
+
+def _overlap_remarks(noding: Noding, doubled: NDArray[np.bool_], ids: NDArray[np.object_]) -> list[Remark]:
+    """Metres of an alley that lie on another one."""
+    if not doubled.any():
+        return []
+    text = f"{noding.edge_length_m[doubled].sum():.1f} m drawn on another alley are counted once"
+    return [_note("overlaps-dropped", text, ids[np.unique(noding.edge_line[doubled])])]
 
 
 def _cut_off(

@@ -187,8 +187,12 @@ def _contacts(drawn: _Drawn) -> tuple[Ints, Floats, Bools]:
     a, b = a[a < b], b[a < b]
     found = [_corners(drawn, ends, a, b), _corners(drawn, ends, b, a), _crossings(drawn, ends, a, b)]
     line, along_m, at_vertex = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
-    order = np.lexsort((along_m[1], line[1], along_m[0], line[0]))
-    return line[:, order], along_m[:, order], at_vertex[:, order]
+    # the lower line first, so that a place found from either side is the same place
+    first = np.argsort(line, axis=0, kind="stable")
+    line, along_m, at_vertex = (
+        np.take_along_axis(each, first, axis=0) for each in (line, along_m, at_vertex)
+    )
+    return line, along_m, at_vertex
 
 
 def _corners(drawn: _Drawn, ends: Floats, a: Ints, b: Ints) -> tuple[Ints, Floats, Bools]:

@@ -1,9 +1,9 @@
 """Join ends of lines that were meant to meet.
 
-An end that meets nothing is *free*. A free end within reach of another end moves onto it; else its
-line is drawn on to the nearest line of its own class. Ends that meet already stay where they are,
-so sound data is left as drawn and repairing twice changes nothing. Drawing on, instead of moving,
-turns no segment, so that one join does not undo another.
+A node is *free* if lines end there and none passes through. A free node within reach of another
+end moves onto it; else a line is drawn on from it to the nearest line of its own class. All other
+ends stay where they are, so sound data is left as drawn and repairing twice changes nothing.
+Drawing on, instead of moving, turns no segment, so that one join does not undo another.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ __all__ = ["Joins", "find_joins", "joined_lines"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Joins:
-    """What brings free ends to where they belong: marks of a noding, and new coordinates."""
+    """What brings free nodes to where they belong: marks of a noding, and new coordinates."""
 
     moved: Ints  # (a,) marks of ends that move
     moved_xy: Floats  # (a, 2)
@@ -37,9 +36,9 @@ class Joins:
 
 
 def find_joins(noding: Noding, lines: NDArray[np.object_], level: Ints, *, snap_m: float) -> Joins:
-    """Where free ends have to go.
+    """Where free nodes have to go.
 
-    Of two free ends the one of the later line moves. Two nodes joined by an edge no longer than
+    Of two free nodes the one of the later line moves. Two nodes joined by an edge no longer than
     ``2 * snap_m`` stay apart: a short connecting piece is no gap. One call joins each end at most
     once; call again on the result until nothing is left to join.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -27,9 +28,9 @@ FIRST_LOOK_M = 25.0
 
 @dataclass(frozen=True)
 class Stops:
-    """Points snapped onto the network, one row each; NaN and -1 where there is no access."""
+    """Points snapped onto the network, one row each; without access NaN, -1 and the middle as its point."""
 
-    point_xy: Floats  # (k, 2) where the access begins: the point, or the door of a footprint
+    point_xy: Floats  # (k, 2) where the access line begins: the point, or the door of a footprint
     stop_xy: Floats  # (k, 2) the stop on the centre-line
     edge: Ints  # (k,)
     along_m: Floats  # (k,) position of the stop along its edge
@@ -117,15 +118,17 @@ def _nearest(
 
 def _crosses(access: NDArray[np.object_], barriers: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Whether each access line passes across a barrier, rather than ending at or inside it."""
-    inner = shapely.line_interpolate_point(access, np.minimum(TOUCH_M, shapely.length(access) / 2))
-    outer = shapely.line_interpolate_point(access, -np.minimum(TOUCH_M, shapely.length(access) / 2))
     known = np.flatnonzero(~shapely.is_missing(access))
-    xy = np.stack([shapely.get_coordinates(inner[known]), shapely.get_coordinates(outer[known])], axis=1)
+    ways = access[known]
+    # a millimetre shorter at both ends, so that touching a barrier is not crossing it
+    margin_m = np.minimum(TOUCH_M, shapely.length(ways) / 2)
+    begin, end = (shapely.line_interpolate_point(ways, each) for each in (margin_m, -margin_m))
+    xy = np.stack([shapely.get_coordinates(begin), shapely.get_coordinates(end)], axis=1)
     row, barrier = shapely.STRtree(barriers).query(shapely.linestrings(xy), predicate="intersects")
-    ends_inside = shapely.intersects(barriers[barrier], inner[known][row])
-    ends_inside |= shapely.intersects(barriers[barrier], outer[known][row])
+    met = barriers[barrier]
+    inside = shapely.intersects(met, begin[row]) | shapely.intersects(met, end[row])
     crosses = np.zeros(len(access), dtype=bool)
-    crosses[known[row[~ends_inside]]] = True
+    crosses[known[row[~inside]]] = True
     return crosses
 
 
@@ -166,24 +169,36 @@ def _shared(
     network: AlleyNetwork, shapes: NDArray[np.object_], edge: Ints, access: NDArray[np.object_]
 ) -> Stops:
     """Stops of the access lines, those within 1 cm of each other along the network made one."""
-    served = np.flatnonzero(edge >= 0)
-    ends = shapely.get_coordinates(access[served]).reshape(-1, 2, 2)
-    k = len(edge)
-    point_xy, stop_xy = shapely.get_coordinates(shapely.centroid(shapes)), np.full((k, 2), np.nan)
-    along_m, node, part = np.full(k, np.nan), np.full(k, -1, dtype=np.int64), np.full(k, -1, dtype=np.int64)
-    at_m = shapely.line_locate_point(network.edge_lines[edge[served]], shapely.points(ends[:, 1]))
-    order = np.lexsort((at_m, edge[served]))
-    label = _one_stop(network, edge[served][order], at_m[order])
-    # labels come in order of edge and position, and the first of a label gives it its place
+    row = np.flatnonzero(edge >= 0)
+    ends = shapely.get_coordinates(access[row]).reshape(-1, 2, 2)
+    at_m = shapely.line_locate_point(network.edge_lines[edge[row]], shapely.points(ends[:, 1]))
+    order = np.lexsort((at_m, edge[row]))
+    row, ends, at_m = row[order], ends[order], at_m[order]
+    label = _one_stop(network, edge[row], at_m)
+    # labels rise with edge and position, and the first place of a label stands for all
     _, first, stop = np.unique(label, return_index=True, return_inverse=True)
-    place = order[first[stop]]
-    row = served[order]
-    edge, offset_m = edge.copy(), np.full(k, np.nan)
-    point_xy[served] = ends[:, 0]
-    edge[row], along_m[row], stop_xy[row], node[row] = edge[served][place], at_m[place], ends[place, 1], stop
-    part[row] = network.node_part[network.edge_nodes[edge[row], 0]]
-    offset_m[row] = np.hypot(*(stop_xy[row] - point_xy[row]).T)
-    return Stops(point_xy, stop_xy, edge, along_m, offset_m, part, node)
+    place = first[stop]
+    on_edge = edge[row][place]
+    point_xy = shapely.get_coordinates(shapely.centroid(shapes))
+    point_xy[row] = ends[:, 0]
+    stop_xy = ends[place, 1]
+    k = len(edge)
+    return Stops(
+        point_xy=point_xy,
+        stop_xy=_filled((k, 2), np.nan, row, stop_xy),
+        edge=_filled(k, -1, row, on_edge),
+        along_m=_filled(k, np.nan, row, at_m[place]),
+        offset_m=_filled(k, np.nan, row, np.hypot(*(stop_xy - point_xy[row]).T)),
+        part=_filled(k, -1, row, network.node_part[network.edge_nodes[on_edge, 0]]),
+        node=_filled(k, -1, row, stop),
+    )
+
+
+def _filled(shape: int | tuple[int, ...], empty: float, row: Ints, value: NDArray[Any]) -> NDArray[Any]:
+    """An array of ``empty`` with ``value`` in the given rows."""
+    filled = np.full(shape, empty, dtype=value.dtype)
+    filled[row] = value
+    return filled
 
 
 def _one_stop(network: AlleyNetwork, edge: Ints, along_m: Floats) -> Ints:
