@@ -62,7 +62,7 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
     """
     if n_households < FEWEST_HOUSEHOLDS:
         raise ValueError(f"n_households must be {FEWEST_HOUSEHOLDS} or more, got {n_households}")
-    chance = np.random.default_rng(seed).spawn(6)
+    chance = np.random.default_rng(seed).spawn(7)
     fabric = make_fabric(n_households, chance[0])
     edge_alley = edge_alleys(fabric)
     alleys = alley_table(fabric, edge_alley, chance[1])
@@ -73,7 +73,7 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
     names = _group_names(int(buildings["hamlet"].max()) + 1)
     households = _household_columns(households, buildings, names, alleys["name"].to_numpy()[edge_alley])
     tables = {
-        "alleys": _with_double(alleys.assign(geometry=alley_geometry(fabric, edge_alley, chance[1]))),
+        "alleys": _with_double(alleys.assign(geometry=alley_geometry(fabric, edge_alley, chance[6]))),
         "households": households,
         "lamp_sites": make_lamp_sites(fabric, width_m, buildings, n_households, chance[4]),
         "board_sites": make_board_sites(fabric, width_m, buildings, n_households, chance[4]),

@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial import KDTree
 
-__all__ = ["ROAD_WIDTH_M", "Fabric", "make_fabric"]
+__all__ = ["ROAD_WIDTH_M", "Fabric", "make_fabric", "road_line"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,6 +69,7 @@ def make_fabric(n_households: int, rng: np.random.Generator) -> Fabric:
 
 
 def _drawn(n_households: int, rng: np.random.Generator) -> Fabric | None:
+    """One draw, or None where the crossing and the footbridge find no room."""
     lattice = _lattice(n_households, rng)
     nodes = _hamlets(lattice, max(4, round(n_households / HOUSEHOLDS_PER_HAMLET)), rng)
     bend = _bender(rng)
@@ -87,7 +88,7 @@ def _drawn(n_households: int, rng: np.random.Generator) -> Fabric | None:
         edge_xy=edge_xy,
         n_hamlets=int(nodes["hamlet"].max()) + 1,
         stream=_stream(nodes, bend, rng),
-        rail=_road_line(edges, edge_xy).offset_curve(-RAIL_M, join_style="mitre"),
+        rail=road_line(edges, edge_xy).offset_curve(-RAIL_M, join_style="mitre"),
     )
 
 
@@ -281,6 +282,7 @@ def _chosen_edges(nodes: pd.DataFrame, edges: pd.DataFrame, rng: np.random.Gener
     role, south = edges["role"].to_numpy(), (edges["row"] < 0).to_numpy()
     start_row, end_row = (nodes["row"].to_numpy()[edges[each]] for each in ("start", "end"))
     to_road = (role == "link") & ((start_row == 0) | (end_row == 0))
+    # inside a hamlet less than 3 whatever is added, so that none is joined only by way of another
     class_weight = pd.Series({"road": 0.0, "bridge": 0.0, "row": 1.0, "cross": 1.0, "link": 3.0})
     weight = class_weight[role].to_numpy() + 1e-3 + rng.random(len(edges))
     weight += 0.35 * (role == "cross") + 1.0 * to_road + 1.0 * (to_road & south)
@@ -402,7 +404,7 @@ def _stream(nodes: pd.DataFrame, bend: Bend, rng: np.random.Generator) -> shapel
     return shapely.LineString(bend(np.c_[x + meander, y]))
 
 
-def _road_line(edges: pd.DataFrame, edge_xy: Floats) -> shapely.LineString:
+def road_line(edges: pd.DataFrame, edge_xy: Floats) -> shapely.LineString:
     """The main road from west to east as one line."""
     road = edges[(edges["row"] == 0) & edges["along"]].sort_values("column")
     points = edge_xy[road.index]

@@ -12,9 +12,9 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from spatial.sample.fabric import ROAD_WIDTH_M, Fabric
+from spatial.sample.fabric import ROAD_WIDTH_M, Fabric, road_line
 
-__all__ = ["BLOCK_HOUSEHOLDS", "cut_back", "make_buildings", "make_households"]
+__all__ = ["BLOCK_HOUSEHOLDS", "make_buildings", "make_households"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,7 +40,7 @@ def make_buildings(fabric: Fabric, width_m: Floats, rng: np.random.Generator) ->
     lots = pd.concat([_large_lots(fabric), _lots(fabric, width_m, rng)], ignore_index=True)
     corridors = shapely.buffer(shapely.linestrings(fabric.edge_xy), width_m / 2, cap_style="square")
     water = fabric.stream.buffer(5.0)
-    ground = cut_back(lots["geometry"].to_numpy(), np.r_[corridors, [water]])
+    ground = _cut_back(lots["geometry"].to_numpy(), np.r_[corridors, [water]])
     built = lots.assign(geometry=_apart(ground))
     close = shapely.distance(built["geometry"], shapely.points(*built[["front_x", "front_y"]].to_numpy().T))
     sound = (shapely.area(built["geometry"]) >= LEAST_HOUSE_M2) & (close <= built["reach_m"] + 1.5)
@@ -84,9 +84,7 @@ def _blocks(a: Floats, b: Floats, out: Floats, depth_m: Floats) -> NDArray[np.ob
 
 def _large_lots(fabric: Fabric) -> pd.DataFrame:
     """The block of flats, school, clinic and office: in the two widest bays of the road's north side."""
-    road = fabric.edges[(fabric.edges["role"] == "road")].sort_values("column")
-    xy = fabric.edge_xy[road.index]
-    line = shapely.LineString(np.concatenate([xy[:, :-1].reshape(-1, 2), xy[-1, -1:]]))
+    line = road_line(fabric.edges, fabric.edge_xy)
     joins = fabric.edges[(fabric.edges["role"] == "link") & (fabric.edges["row"] == 0)]
     lanes_m = shapely.line_locate_point(line, shapely.points(fabric.node_xy[joins["start"]]))
     stream_m = line.project(line.intersection(fabric.stream))
@@ -102,10 +100,11 @@ def _large_lots(fabric: Fabric) -> pd.DataFrame:
             "depth_m": [BLOCK_DEPTH_M, SCHOOL_DEPTH_M, 9.0, 9.0],
         }
     )
-    return _road_lots(plan, line, road.index.to_numpy())
+    first = np.flatnonzero(fabric.edges["role"] == "road")[0]
+    return _road_lots(plan, line).assign(edge=first)
 
 
-def _road_lots(plan: pd.DataFrame, road: shapely.LineString, road_edges: Ints) -> pd.DataFrame:
+def _road_lots(plan: pd.DataFrame, road: shapely.LineString) -> pd.DataFrame:
     """Plots along the road as straight as their chord, set back so far that they miss every bend."""
     half = plan["front_m"].to_numpy() / 2
     middle_m = plan["middle_m"].to_numpy()
@@ -121,7 +120,6 @@ def _road_lots(plan: pd.DataFrame, road: shapely.LineString, road_edges: Ints) -
     shift = reach_m[:, None] * out
     return pd.DataFrame(
         {
-            "edge": road_edges[0],
             "use": plan["use"],
             "reach_m": reach_m,
             "front_x": centre[:, 0],
@@ -131,7 +129,7 @@ def _road_lots(plan: pd.DataFrame, road: shapely.LineString, road_edges: Ints) -
     )
 
 
-def cut_back(shapes: NDArray[np.object_], obstacles: NDArray[np.object_]) -> NDArray[np.object_]:
+def _cut_back(shapes: NDArray[np.object_], obstacles: NDArray[np.object_]) -> NDArray[np.object_]:
     """Each shape less every obstacle it meets: its largest piece, slivers taken off."""
     shape, obstacle = shapely.STRtree(obstacles).query(shapes, predicate="intersects")
     return _cut_pairs(shapes, obstacles, shape, obstacle)

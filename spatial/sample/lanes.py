@@ -56,7 +56,7 @@ def alley_table(fabric: Fabric, alley: Ints, rng: np.random.Generator) -> pd.Dat
     surface = np.where(rng.random(n) < 0.75, np.minimum(condition - 1, 4), rng.integers(0, 5, n))
     wide = width_m >= 3.2
     return table.assign(
-        name=_names(table, on_road.to_numpy()),
+        name=_names(table, edges, on_road.to_numpy()),
         kind=np.select([on_road, role == "overpass", wide], ["road", "path", "lane"], "alley"),
         width_m=width_m,
         surface=np.where(on_road, "沥青", np.array(_SURFACES)[surface]),
@@ -68,7 +68,7 @@ def alley_table(fabric: Fabric, alley: Ints, rng: np.random.Generator) -> pd.Dat
     )
 
 
-def _names(table: pd.DataFrame, on_road: NDArray[np.bool_]) -> NDArray[np.object_]:
+def _names(table: pd.DataFrame, edges: pd.DataFrame, on_road: NDArray[np.bool_]) -> NDArray[np.object_]:
     """Alleys along a row have a name of their own; a lane across is a branch of the alley it starts from."""
     role = table["role"].to_numpy()
     own = table["along"].to_numpy() & ~on_road & (role != "bridge")
@@ -78,8 +78,9 @@ def _names(table: pd.DataFrame, on_road: NDArray[np.bool_]) -> NDArray[np.object
         [_NAMES[j] + _SIDES[i % len(_SIDES)] + _lap(i // len(_SIDES)) for i, j in zip(lap, at, strict=True)]
     )
     names = np.where(own, np.char.add(stems, "巷"), "").astype(object)
-    stem_at_row = pd.Series(stems[own]).groupby(table["row"].to_numpy()[own]).first()
-    stem = pd.Series(table["row"]).map(stem_at_row).fillna("山南").to_numpy()
+    named = edges[own[edges["alley"]]]
+    stem_at = pd.Series(np.tile(stems[named["alley"]], 2), index=np.r_[named["start"], named["end"]])
+    stem = table["start"].map(stem_at.groupby(level=0).first()).fillna("山南").to_numpy()
     across = ~own & ~on_road & (role != "bridge")
     place = pd.Series(stem[across]).groupby(stem[across]).cumcount() + 1
     names[across] = [f"{a}{_numeral(b)}支巷" for a, b in zip(stem[across], place, strict=True)]
