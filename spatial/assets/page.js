@@ -61,7 +61,8 @@
   }
 
   function drawLines(lines, options) {
-    if (lines.length) L.polyline(lines.map(line), { interactive: false, ...options }).addTo(map);
+    if (!lines.length) return null;
+    return L.polyline(lines.map(line), { interactive: false, ...options }).addTo(map);
   }
 
   function sign(at, name, text) {
@@ -72,6 +73,7 @@
   // ── the map ─────────────────────────────────────────────────────────────────────────────────
 
   const outlines = new Map(); // grid number → its outline
+  const strokes = {}; // all alleys, lit alleys
   const lampDots = [];
   const signs = []; // in the order in which they take their room
 
@@ -100,19 +102,20 @@
 
   function drawAlleys() {
     const dark = "n_lamps" in view.figures;
-    drawLines(view.alleys.all, {
-      color: colour("dark"), weight: 3, lineCap: "butt", dashArray: dark ? "6 5" : null,
+    strokes.all = drawLines(view.alleys.all, {
+      color: colour("dark"), lineCap: "butt", dashArray: dark ? "6 5" : null,
     });
-    drawLines(view.alleys.lit, { color: colour("lit"), weight: 5, lineCap: "butt" });
+    strokes.lit = drawLines(view.alleys.lit, { color: colour("lit"), lineCap: "butt" });
   }
 
   function drawPoints() {
     for (const lamp of view.lamps) {
       const standing = lamp.status === "existing";
       const dot = L.circleMarker(place(lamp.at), {
-        interactive: false, color: colour("lamp-ring"), weight: standing ? 2 : 1.5,
+        interactive: false, color: colour("lamp-ring"),
         fillColor: colour(standing ? "paper" : "lamp"), fillOpacity: 1,
       });
+      dot.ring = standing ? 2 : 1.5; // pixels, at most
       lampDots.push(dot.addTo(map));
     }
     for (const grid of view.grids) {
@@ -171,9 +174,18 @@
       if (wanted) taken.push(box);
       if (wanted !== map.hasLayer(each.marker)) wanted ? each.marker.addTo(map) : each.marker.remove();
     }
-    const radius = Math.max(2.5, Math.min(8, 1.6 + 3.2 * scale));
-    for (const dot of lampDots) dot.setRadius(radius);
     frame.classList.toggle("small-signs", small);
+  }
+
+  // Strokes and dots shrink with the map, so that a town seen whole is not one blot.
+  function sizeStrokes() {
+    const between = (low, value, high) => Math.max(low, Math.min(high, value));
+    const scale = pixelsPerMetre();
+    if (strokes.all) strokes.all.setStyle({ weight: between(1, 0.8 + 4 * scale, 3) });
+    if (strokes.lit) strokes.lit.setStyle({ weight: between(1.5, 1 + 8 * scale, 5) });
+    for (const dot of lampDots) {
+      dot.setRadius(between(1.5, 1.4 + 3.4 * scale, 8)).setStyle({ weight: between(0.5, 0.5 + 2 * scale, dot.ring) });
+    }
   }
 
   function addControls() {
@@ -322,7 +334,7 @@
   function showDetails() {
     const details = byId("details");
     if (!chosen) {
-      details.replaceChildren(element("h2", say("details")), element("p", say("hint")));
+      details.replaceChildren(element("h2", say("details")), element("p", say(view.grids.length ? "hint" : "hint_plain")));
       return;
     }
     const [title, pairs] = describe[chosen.kind](chosen.item);
@@ -374,7 +386,7 @@
   function showTitle() {
     const about = view.about;
     const name = english ? about.name_en : about.name;
-    byId("title").textContent = document.title = say("title", { name: name });
+    byId("title").textContent = document.title = say(view.grids.length ? "title" : "title_plain", { name: name });
     byId("date").hidden = about.date === null;
     if (about.date) {
       const [year, month, day] = about.date.split("-").map(Number);
@@ -401,9 +413,10 @@
     }
     if (!("n_lamps" in figures)) return;
     const lit = { lit: whole(figures.lit_m), share: percent(figures.share_lit), before: percent(figures.share_before) };
-    sentence.append(say("break"), element("strong", say("sentence_lit", lit)));
+    sentence.append(say("break"), element("strong", say(figures.share_before ? "sentence_lit" : "sentence_lit_only", lit)));
     byId("share").hidden = false;
     byId("share").querySelector(".share-lit").style.width = 100 * figures.share_lit + "%";
+    byId("share").querySelector(".share-before").hidden = !figures.share_before;
     byId("share").querySelector(".share-before").style.width = 100 * figures.share_before + "%";
     byId("proven").hidden = figures.bound_m === null;
     if (figures.bound_m !== null) {
@@ -523,8 +536,10 @@
   showWords();
   map.invalidateSize(false);
   showAll();
+  sizeStrokes();
   tidySigns();
-  map.on("zoomend moveend", tidySigns);
+  map.on("zoomend", sizeStrokes);
+  map.on("moveend", tidySigns);
   map.on("click", (event) => choose(tapped(event), false));
   new ResizeObserver(() => map.invalidateSize(false)).observe(frame);
   byId("switch").addEventListener("click", () => { english = !english; showWords(); });

@@ -114,7 +114,7 @@ def _figures(plan: Plan, settings: Settings) -> View:
             "bound_m": _whole_bound(lamps),
             "proven": lamps["gap"] == 0,
             "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
-            "line_of_sight": settings.lamps.line_of_sight,
+            "line_of_sight": settings.lamps.line_of_sight and "buildings" in plan.site.layers,
         }
     return figures
 
