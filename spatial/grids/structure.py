@@ -15,8 +15,8 @@ from spatial.settings import Settings
 
 __all__ = ["Nodes", "Structure", "group_grids"]
 
-MOST_TURNS = 24  # a turn that holds every promise is the last
-MOST_NODES = 1000  # worked on in all turns together, so that many grids get fewer turns
+MOST_TURNS = 12  # a turn that holds every promise is the last
+MOST_NODES = 500  # worked on in all turns together, so that many grids get fewer turns
 
 
 @dataclass(frozen=True)
@@ -259,11 +259,13 @@ def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settin
 
 
 def _way_out(name: str, n: int, nodes: Nodes, settings: Settings) -> str:
-    """The nearest number of branches or workers for which every promise was held."""
+    """The nearest number of branches or workers for which that level is even."""
     for other in (n - 1, n + 1, n - 2, n + 2):
         if 1 <= other <= len(nodes.households):
             grids = settings.grids.model_copy(update={name: other})
-            if _search(nodes, settings.model_copy(update={"grids": grids})).beyond == 0:
+            found = _search(nodes, settings.model_copy(update={"grids": grids}))
+            number = found.branch if name == "n_branches" else found.worker
+            if not _beyond(number, nodes.households).any():
                 return f"set grids.{name} = {other}"
     return f"change grids.{name}, or how many households a grid may have"
 

@@ -1,0 +1,625 @@
+"""Grids on the ground: parts and far rows, numbers, areas, branches and workers, the whole way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import networkx as nx
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytest import approx
+from scipy.sparse import csr_array
+from shapely.geometry import LineString, Point, Polygon, box
+
+from spatial.adjacency import touching
+from spatial.errors import DataError
+from spatial.grids import GridPlan, plan_grids
+from spatial.grids.areas import Seeds, door_seeds, grid_areas, join_seeds, wall_seeds
+from spatial.grids.levels import allowed_households, balance, link_grids, slots
+from spatial.grids.numbering import geographic_order, grid_codes
+from spatial.grids.structure import Nodes, Structure, group_grids
+from spatial.grids.units import ride, slice_middles, split_rows
+from spatial.load import Site, read_site
+from spatial.network import build_network, doors
+from spatial.schema import PLAN_LAYERS, SUMMARY
+from spatial.settings import Settings, read_settings
+from tests.conftest import SHANNAN
+from tests.drawn import drawn_site, layer
+
+law = settings(deadline=None, max_examples=40)
+GROUND = box(0, 0, 100, 100)
+STRIP = box(-20, -20, 80, 20)
+
+
+def small(*overrides: str) -> Settings:
+    """Grids of 2 to 4 households, in one branch with one worker."""
+    sizes = ["min_households=2", "max_households=4", "target_households=3", "n_branches=1", "n_workers=1"]
+    return read_settings(overrides=[*(f"grids.{each}" for each in sizes), *overrides])
+
+
+def village(
+    points: Sequence[tuple[float, float]],
+    *,
+    alleys: dict[str, Sequence[tuple[float, float]]] | None = None,
+    buildings: Sequence[Polygon] = (),
+    ground: Polygon = STRIP,
+    **columns: Sequence[object],
+) -> Site:
+    """Houses along an alley of 60 m, one household each unless ``columns`` say otherwise."""
+    site = drawn_site(alleys or {"A": [(0, 0), (60, 0)]})
+    ids = [f"H{row}" for row in range(len(points))]
+    columns = {"households": [1] * len(points)} | columns
+    layers = dict(site.layers)
+    layers["households"] = layer("households", [Point(each) for each in points], household_id=ids, **columns)
+    layers["buildings"] = layer("buildings", buildings, building_id=[f"B{n}" for n in range(len(buildings))])
+    layers["boundary"] = layer("boundary", [ground])
+    return replace(site, layers=layers)
+
+
+def planned(site: Site, chosen: Settings) -> GridPlan:
+    return plan_grids(site, build_network(site, chosen), chosen)
+
+
+def codes_of(plan: GridPlan) -> set[str]:
+    return {each.code for each in plan.remarks}
+
+
+# --- parts and far rows
+
+
+def test_a_building_is_split_into_equal_parts_with_its_people_shared_out() -> None:
+    houses = layer(
+        "households", [Point(0, 0)] * 2, household_id=["a", "b"], households=[101, 50], residents=[7, None]
+    )
+    parts = split_rows(houses, most=50)
+    assert parts["household_id"].tolist() == ["a", "a", "a", "b"]
+    assert parts["part"].tolist() == [1, 2, 3, 0]
+    assert parts["households"].tolist() == [33, 34, 34, 50]
+    assert parts["residents"].tolist()[:3] == [2, 2, 3]  # 7·33/101, 7·67/101 and 7, rounded down
+    assert parts["residents"].isna().tolist() == [False] * 3 + [True]
+
+
+@law
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.integers(0, 2000)), min_size=1, max_size=5), st.integers(1, 60)
+)
+def test_parts_add_up_and_are_as_equal_as_can_be(rows: list[tuple[int, int]], most: int) -> None:
+    count, people = zip(*rows, strict=True)
+    ids = [f"H{row}" for row in range(len(rows))]
+    houses = layer(
+        "households", [Point(0, 0)] * len(rows), household_id=ids, households=count, residents=people
+    )
+    parts = split_rows(houses, most=most).groupby("row")
+    assert parts["households"].sum().tolist() == list(count)
+    assert parts["residents"].sum().tolist() == list(people)
+    assert (parts["households"].max() <= most).all()
+    assert (parts["households"].max() - parts["households"].min() <= 1).all()
+    assert parts.size().tolist() == [-(-each // most) for each in count]
+
+
+def test_slices_follow_each_other_along_the_long_side() -> None:
+    east = slice_middles(box(0, 0, 40, 10), np.array([1.0, 1.0, 2.0]))
+    assert east == approx(np.array([[5, 5], [15, 5], [30, 5]]))
+    north = slice_middles(box(0, 0, 10, 40), np.array([1.0, 3.0]))
+    assert north == approx(np.array([[5, 35], [5, 15]]))
+
+
+def test_the_middle_of_a_slice_lies_inside_the_building() -> None:
+    angle = Polygon([(0, 0), (40, 0), (40, 30), (36, 30), (36, 4), (0, 4)])
+    middles = slice_middles(angle, np.array([1.0, 1.0, 1.0]))
+    assert shapely.intersects(angle, shapely.points(middles)).all()
+    assert (np.diff(middles @ [40, 30]) > 0).all()
+
+
+def seats(
+    xy: Sequence[tuple[float, float]], served: str, *, households: str = "", lock: str = "", most: int = 4
+) -> list[int]:
+    """Hosts of rows told as letters and digits: s served, f far; households; locks, - for none."""
+    n = len(xy)
+    return ride(
+        np.array(xy, dtype=float),
+        households=np.array([int(each) for each in households or "1" * n]),
+        served=np.array([each == "s" for each in served]),
+        lock=np.array([-1 if each == "-" else int(each) for each in lock or "-" * n]),
+        most=most,
+    ).tolist()
+
+
+def test_a_far_household_rides_with_its_nearest_served_neighbour() -> None:
+    assert seats([(0, 0), (10, 0), (300, 0), (7, 200)], "ssff") == [0, 1, 1, 1]
+
+
+def test_a_neighbour_that_is_full_sends_it_to_the_next() -> None:
+    assert seats([(0, 0), (10, 0), (300, 0)], "ssf", households="231") == [0, 1, 1]
+    assert seats([(0, 0), (10, 0), (300, 0)], "ssf", households="232") == [0, 1, 0]
+    assert seats([(0, 0), (10, 0), (300, 0)], "ssf", households="444") == [0, 1, 1]  # none has room
+
+
+def test_two_far_households_do_not_both_take_the_last_place() -> None:
+    assert seats([(0, 0), (10, 0), (300, 0), (400, 0)], "ssff", households="1311") == [0, 1, 1, 0]
+
+
+def test_a_locked_far_household_rides_with_its_lock() -> None:
+    far_end = [(0, 0), (10, 0), (300, 0)]
+    assert seats(far_end, "ssf", lock="0-0") == [0, 1, 0]
+    assert seats(far_end, "ssf", lock="01-") == [0, 1, 1]
+    assert seats(far_end, "ssf", lock="-10") == [0, 1, 0]  # its lock comes along to a free neighbour
+
+
+def test_most_households_far_from_alleys_is_refused() -> None:
+    site = village([(5, 1), (15, 1), (0, 500), (10, 500), (20, 500)])
+    with pytest.raises(DataError, match="3 of 5 households are more than 100 m from any alley"):
+        planned(site, small())
+
+
+# --- numbers
+
+
+def test_numbers_run_west_to_east_in_bands_from_the_north() -> None:
+    xy = np.array([[0, 0], [100, 10], [200, 5], [10, 100], [110, 90], [190, 95]], dtype=float)
+    assert geographic_order(xy).tolist() == [3, 4, 5, 0, 1, 2]
+
+
+def test_points_on_one_line_are_numbered_along_it() -> None:
+    assert geographic_order(np.array([[20.0, 0], [0, 0], [10, 0]])).tolist() == [1, 2, 0]
+    assert geographic_order(np.array([[0.0, 20], [0, 0], [0, 10]])).tolist() == [0, 2, 1]
+    assert geographic_order(np.array([[5.0, 5]])).tolist() == [0]
+
+
+def test_codes_have_a_third_digit_past_99() -> None:
+    assert grid_codes("34", 99)[0] == "3401"
+    assert grid_codes("34", 100)[::99] == ["34001", "34100"]
+
+
+# --- areas
+
+
+def divided(doors: Seeds, *others: Seeds, houses: Seeds | None = None, n_grids: int = 2) -> np.ndarray:
+    _, none = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64))
+    empty = Seeds(np.empty((0, 2)), np.empty(0, dtype=np.int64))
+    return grid_areas(doors, join_seeds(doors, empty, *others), houses or none, GROUND, n_grids=n_grids)
+
+
+def marks(*xyg: tuple[float, float, int]) -> Seeds:
+    return Seeds(np.array([each[:2] for each in xyg], dtype=float), np.array([each[2] for each in xyg]))
+
+
+def assert_tiles(areas: np.ndarray, ground: Polygon) -> None:
+    filled = areas[~shapely.is_empty(areas)]
+    assert shapely.is_valid(areas).all()
+    assert shapely.coverage_is_valid(filled)
+    missed = shapely.symmetric_difference(shapely.union_all(filled), ground)
+    assert missed.area < 0.001 * ground.length  # the boundary's corners are on the 1 mm grid
+
+
+def test_two_doors_share_the_ground_along_the_line_between_them() -> None:
+    areas = divided(marks((20, 50, 0), (60, 50, 1)))
+    assert areas[0].equals(box(0, 0, 40, 100))
+    assert areas[1].equals(box(40, 0, 100, 100))
+
+
+def test_ground_without_a_door_joins_the_neighbour_around_it() -> None:
+    areas = divided(
+        marks((10, 50, 0), (70, 50, 1)), marks((80, 50, 0), (90, 50, 1), (80, 60, 1), (80, 40, 1))
+    )
+    assert [len(each.geoms) for each in areas] == [1, 1]
+    assert areas[1].contains(Point(80, 50))
+
+
+def test_doors_of_two_grids_on_one_spot_both_get_ground() -> None:
+    doors = door_seeds(np.array([[50.0, 50.0], [50.0, 50.0], [10.0, 10.0]]), np.array([0, 1, 1]))
+    areas = divided(doors)
+    assert (shapely.area(areas) > 1000).all()
+    assert_tiles(areas, GROUND)
+
+
+def test_a_building_is_not_cut() -> None:
+    house, small_house = box(10, 40, 58, 60), box(62, 45, 72, 55)
+    footprints = np.array([house, small_house], dtype=object)
+    xy, grid = np.array([[12.0, 40.0], [70.0, 45.0]]), np.array([0, 1])
+    doors = door_seeds(xy, grid)
+    _, houses = wall_seeds(footprints, xy, grid)
+    seeds = join_seeds(doors, marks((58, 70, 1)))  # the middle between door and mark runs through the house
+    areas = grid_areas(doors, seeds, houses, GROUND, n_grids=2)
+    assert house.difference(areas[0]).area < 1e-3 * house.area
+    assert small_house.difference(areas[1]).area < 1e-3 * small_house.area
+    assert_tiles(areas, GROUND)
+
+
+def test_a_building_of_two_grids_is_divided_between_its_own_households() -> None:
+    building = box(20, 40, 80, 60)
+    xy, grid = np.array([[35.0, 50.0], [65.0, 50.0]]), np.array([0, 1])
+    walls, houses = wall_seeds(np.array([building, building], dtype=object), xy, grid)
+    assert not len(houses.shapes)
+    areas = grid_areas(
+        door_seeds(xy, grid), join_seeds(door_seeds(xy, grid), walls), houses, GROUND, n_grids=2
+    )
+    assert areas[0].intersection(building).area == approx(600, rel=0.05)
+
+
+def test_a_grid_outside_the_boundary_has_no_area() -> None:
+    areas = divided(marks((20, 50, 0), (60, 50, 1), (900, 50, 2)), n_grids=3)
+    assert shapely.is_empty(areas).tolist() == [False, False, True]
+    assert_tiles(areas, GROUND)
+
+
+spots = st.tuples(st.integers(2, 98), st.integers(2, 98), st.integers(0, 3))
+
+
+@law
+@given(st.lists(spots, min_size=2, max_size=30, unique_by=lambda each: each[:2]))
+def test_areas_tile_the_ground_and_doors_are_at_home(spots: list[tuple[int, int, int]]) -> None:
+    doors = marks(*spots)
+    ring = GROUND.difference(box(40, 40, 60, 45))  # a lake
+    _, houses = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64))
+    areas = grid_areas(doors, doors, houses, ring, n_grids=4)
+    assert_tiles(areas, ring)
+    at = shapely.points(doors.xy)
+    inside = shapely.intersects(ring, at)
+    assert shapely.dwithin(areas[doors.grid], at, 1e-3)[inside].all()
+
+
+# --- branches and workers
+
+
+def graph_of(n: int, edges: Sequence[tuple[int, int]]) -> csr_array:
+    one, two = np.array(edges).T
+    data = np.ones(2 * len(edges), dtype=bool)
+    return csr_array((data, (np.r_[one, two], np.r_[two, one])), shape=(n, n))
+
+
+def nodes_of(
+    graph: csr_array,
+    households: Sequence[int],
+    *,
+    locked: np.ndarray | None = None,
+    labels: Sequence[str] = (),
+) -> Nodes:
+    """Grids along a line from west to east, 100 m apart."""
+    n = len(households)
+    indptr, indices = graph.indptr.astype(np.int64), graph.indices.astype(np.int64)
+    xy = np.column_stack([100.0 * np.arange(n), np.zeros(n)])
+    links = link_grids(np.arange(n), np.zeros(n, dtype=np.int64), (indptr, indices), xy)
+    held = np.zeros((n, 0), dtype=np.int64) if locked is None else locked
+    return Nodes(links, np.array(households), xy, held, labels, grid_codes("", n))
+
+
+def grouped(nodes: Nodes, n_branches: int, n_workers: int, *more: str) -> Structure:
+    counts = [f"grids.n_branches={n_branches}", f"grids.n_workers={n_workers}"]
+    return group_grids(nodes, read_settings(overrides=[*counts, *more]))
+
+
+def in_one_piece(graph: csr_array, rows: np.ndarray) -> bool:
+    return nx.is_connected(nx.from_scipy_sparse_array(graph[rows][:, rows]))
+
+
+def row_of(n: int) -> csr_array:
+    return graph_of(n, [(at, at + 1) for at in range(n - 1)])
+
+
+def test_eight_workers_over_three_branches() -> None:
+    assert slots(8, 3).tolist() == [3, 3, 2]
+    assert slots(2, 2).tolist() == [1, 1]
+
+
+def test_a_row_of_grids_is_cut_evenly() -> None:
+    done = grouped(nodes_of(row_of(6), [40] * 6), 3, 6)
+    assert done.branch_id.tolist() == [1, 1, 2, 2, 3, 3]
+    assert done.worker_id.tolist() == [1, 2, 3, 4, 5, 6]
+    assert done.remarks == ()
+
+
+def test_workers_may_cross_branches_where_they_are_not_nested() -> None:
+    nodes = nodes_of(row_of(6), [40] * 6)
+    assert grouped(nodes, 2, 3, "grids.nest_workers=false").worker_id.tolist() == [1, 1, 2, 2, 3, 3]
+    assert grouped(nodes, 2, 2).worker_id.tolist() == grouped(nodes, 2, 2).branch_id.tolist()
+
+
+def test_a_star_can_only_give_single_arms_away() -> None:
+    #  one middle with 8 arms of 40: two branches, one of them must be a single arm
+    star = graph_of(9, [(0, arm) for arm in range(1, 9)])
+    done = grouped(nodes_of(star, [40] * 9), 2, 2)
+    assert sorted(np.bincount(done.branch_id)[1:]) == [1, 8]
+    assert {each.code for each in done.remarks} == {"branches-uneven", "workers-uneven"}
+    told = next(each for each in done.remarks if each.code == "branches-uneven")
+    assert told.kind == "fault"
+    assert "farther than 40 households from the mean of 180" in told.message
+    assert told.remedy == "set grids.n_branches = 1"
+
+
+def test_more_branches_than_grids_become_fewer() -> None:
+    done = grouped(nodes_of(row_of(2), [40, 30]), 3, 8)
+    assert done.branch_id.tolist() == [1, 2]
+    assert done.worker_id.tolist() == [1, 2]
+    assert {each.code for each in done.remarks} == {"n-branches-changed", "n-workers-changed"}
+
+
+def test_locks_decide_which_branch() -> None:
+    #  a ring of six can be halved in three ways; the locks leave one
+    ring = graph_of(6, [(at, (at + 1) % 6) for at in range(6)])
+    locked = np.zeros((6, 2), dtype=np.int64)
+    locked[[1, 2, 3], 0] = 10
+    locked[[4, 0], 1] = 10
+    nodes = nodes_of(ring, [40] * 6, locked=locked, labels=["east", "west"])
+    done = grouped(nodes, 2, 2, 'community.branch_names=["west", "east"]')
+    assert done.branch_id.tolist() == [1, 2, 2, 2, 1, 1]
+    assert done.remarks == ()
+
+
+def test_a_lock_that_tears_a_branch_is_told() -> None:
+    locked = np.array([[5, 0], [0, 5], [5, 0], [0, 5]])
+    done = grouped(nodes_of(row_of(4), [40] * 4, locked=locked, labels=["a", "b"]), 2, 2)
+    told = next(each for each in done.remarks if each.code == "branch-lock-broken")
+    assert told.ids == ("a",)  # b has the eastern branch, with half of a in it
+    assert "5 locked households lie outside their branch" in told.message
+
+
+@st.composite
+def connected_graphs(draw: st.DrawFn) -> csr_array:
+    n = draw(st.integers(3, 12))
+    tree = [(draw(st.integers(0, at - 1)), at) for at in range(1, n)]
+    pair = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda each: each[0] != each[1])
+    more = draw(st.lists(pair, max_size=6))
+    return graph_of(n, sorted({tuple(sorted(each)) for each in tree + more}))
+
+
+@settings(law, max_examples=20)
+@given(connected_graphs(), st.integers(1, 4), st.integers(1, 6), st.data())
+def test_unions_are_in_one_piece_and_workers_inside_branches(
+    graph: csr_array, n_branches: int, n_workers: int, data: st.DataObject
+) -> None:
+    households = data.draw(st.lists(st.integers(30, 50), min_size=graph.shape[0], max_size=graph.shape[0]))
+    done = grouped(nodes_of(graph, households), n_branches, n_workers, "work.effort=quick")
+    for number in (done.branch_id, done.worker_id):
+        assert np.unique(number).tolist() == list(range(1, number.max() + 1))
+        assert all(in_one_piece(graph, np.flatnonzero(number == each)) for each in np.unique(number))
+    assert done.branch_id.max() == min(n_branches, len(households))
+    branch_of = {
+        (int(worker), int(branch)) for worker, branch in zip(done.worker_id, done.branch_id, strict=True)
+    }
+    assert len(branch_of) == done.worker_id.max()
+
+
+def can_be_even(graph: csr_array, households: np.ndarray, n: int) -> bool:
+    """Whether some way to give every grid a union keeps all in one piece and balanced: tries all."""
+    mean, band = allowed_households(households, n)
+    for label in itertools.product(range(n), repeat=len(households)):
+        unions = [np.flatnonzero(np.array(label) == each) for each in range(n)]
+        if all(len(rows) and abs(households[rows].sum() - mean) <= band for rows in unions) and all(
+            in_one_piece(graph, rows) for rows in unions
+        ):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_finds_an_even_cut_where_trying_all_finds_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tree = [(int(rng.integers(0, at)), at) for at in range(1, 8)]
+    graph = graph_of(8, sorted({*tree, (0, 7), (2, 5)}))
+    households = rng.integers(5, 60, 8)
+    mean, band = allowed_households(households, 3)
+    xy = rng.uniform(0, 100, (8, 2))
+    level = balance(
+        graph,
+        households,
+        xy,
+        targets=np.full(3, mean),
+        least_grids=np.ones(3, dtype=np.int64),
+        middle=mean,
+        band=band,
+        effort="normal",
+        seed=(1,),
+    )
+    assert (len(level.uneven) == 0) == can_be_even(graph, households, 3)
+
+
+def test_parts_are_linked_by_their_shortest_straight_lines() -> None:
+    #  three parts on a line: 0 at 0 m, 1 at 100 m, 2 at 130 m; 0 and 2 are not linked
+    xy = np.array([[0, 0], [10, 0], [100, 0], [130, 0], [140, 5]], dtype=float)
+    grid, part = np.array([0, 0, 1, 2, 2]), np.array([0, 0, 1, 2, 2])
+    indptr, indices = np.array([0, 1, 2, 2, 3, 4]), np.array([1, 0, 4, 3])
+    links = link_grids(grid, part, (indptr, indices), xy)
+    assert sorted((min(a, b), max(a, b), length_m) for a, b, length_m in links.bridges) == [
+        (0, 1, 90),
+        (1, 2, 30),
+    ]
+    assert links.graph.toarray().astype(int).tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+
+
+# --- the whole way, small
+
+
+def test_six_houses_on_an_alley_make_two_grids() -> None:
+    #  H0 … H5 stand every 10 m, 1 m beside the alley; the middle one of each three is the meeting door
+    plan = planned(village([(5 + 10 * at, 1) for at in range(6)]), small("community.code=34-"))
+    assert plan.households["grid_id"].tolist() == [1, 1, 1, 2, 2, 2]
+    assert plan.households["walk_to_meeting_m"].tolist() == approx([12, 0, 12, 12, 0, 12])
+    assert plan.grids["meeting_household_id"].tolist() == ["H1", "H4"]
+    assert plan.grids["code"].tolist() == ["34-01", "34-02"]
+    assert plan.grids["name"].tolist() == ["第01网格", "第02网格"]
+    assert plan.grids["walk_mean_m"].tolist() == approx([8, 8])
+    assert plan.figures["objective_m"] == approx(40)
+    assert plan.figures["walk_mean_m"] == approx(8)
+    assert plan.figures["bound_m"] <= 40 + 1e-6
+    assert [each.area for each in plan.grids.geometry] == approx([2000, 2000], rel=0.02)
+    assert plan.figures["parts"] == [{"part": 1, "households": 6, "k": 2, "state": "feasible"}]
+    assert plan.remarks == ()
+
+
+def test_the_meeting_can_be_held_to_party_households() -> None:
+    points = [(5 + 10 * at, 1) for at in range(6)]
+    site = village(points, party_members=[1, 0, 0, 0, 0, 0])
+    plan = planned(site, small("grids.meeting_at=party_household"))
+    assert plan.grids["meeting_household_id"].tolist() == ["H0", "H4"]
+    assert plan.households["walk_to_meeting_m"].tolist()[:3] == approx([0, 12, 22])
+    assert plan.figures["objective_m"] == approx(40)  # of the medoids, wherever the meeting is held
+    assert plan.grids["party_members"].tolist() == [1, 0]
+
+
+def test_a_far_household_belongs_to_its_neighbour_and_has_no_walk() -> None:
+    points = [*((5 + 10 * at, 1) for at in range(6)), (60, 300)]
+    plan = planned(village(points, ground=box(-20, -20, 80, 320)), small())
+    assert plan.households["grid_id"].tolist() == [1, 1, 1, 2, 2, 2, 2]
+    assert np.isnan(plan.households["walk_to_meeting_m"].iloc[6])
+    assert plan.households["served"].tolist() == [True] * 6 + [False]
+    told = next(each for each in plan.remarks if each.code == "household-far")
+    assert (told.kind, told.ids) == ("doubt", ("H6",))
+    assert plan.grids["households"].tolist() == [3, 4]
+    # It counts with H5: 10 m to H4 for two households, so H5 with two is as good; the lower row meets.
+    assert plan.figures["objective_m"] == approx(20 + 30)
+    assert shapely.intersects(plan.grids.geometry.iloc[1], Point(60, 300))
+
+
+def test_a_building_above_the_maximum_becomes_parts_in_its_slices() -> None:
+    building = box(20, 2, 44, 10)
+    site = village(
+        [(32, 2), (5, 1), (55, 1)], buildings=[building], households=[8, 2, 2], building_id=["B0", None, None]
+    )
+    plan = planned(site, small("grids.max_households=5", "grids.target_households=4"))
+    parts = plan.households[plan.households["household_id"] == "H0"]
+    assert parts["part"].tolist() == [1, 2]
+    assert parts["households"].tolist() == [4, 4]
+    assert [each.x for each in parts.geometry] == approx([26, 38])
+    assert plan.grids["households"].between(2, 5).all()
+    assert_tiles(plan.grids.geometry.to_numpy(), STRIP)
+
+
+def test_a_part_too_small_for_a_grid_is_a_fault_with_its_way_out() -> None:
+    alleys = {"A": [(0, 0), (60, 0)], "B": [(0, 90), (20, 90)]}
+    points = [*((5 + 10 * at, 1) for at in range(6)), (5, 91)]
+    plan = planned(village(points, alleys=alleys, ground=box(-20, -20, 80, 120)), small())
+    told = next(each for each in plan.remarks if each.code == "grid-infeasible")
+    assert told.kind == "fault"
+    assert told.ids == ("H6",)
+    assert "grids.min_households = 1" in told.remedy
+    assert "across 90 m" in told.remedy
+    lone = plan.grids[plan.grids["households"] == 1]
+    assert lone["fault"].notna().all()
+    assert plan.grids["fault"].notna().sum() == 1
+    assert plan.figures["feasible_share"] == approx(2 / 3)
+    assert plan.figures["contiguous_share"] == 1
+    assert [each["state"] for each in plan.figures["parts"]] == ["feasible", "infeasible"]
+
+
+def test_groups_of_a_grid_are_named_and_counted() -> None:
+    points = [(5 + 10 * at, 1) for at in range(6)]
+    site = village(points, group=["b", "b", "a", "c", "c", "c"], residents=[3, 2, 1, 4, None, 1])
+    plan = planned(site, small("grids.group_cost_m=7"))
+    assert plan.grids["groups"].tolist() == ["a、b", "c"]
+    assert plan.grids["main_group"].tolist() == ["b", "c"]
+    assert plan.grids["residents"].tolist() == [6, 5]
+    assert plan.grids["elderly"].isna().all()
+    assert plan.figures["group_cost_m"] == approx(7)
+    assert plan.figures["objective_m"] == approx(47)
+    assert plan.figures["mixing_share"] == approx(0.5)
+    told = [each for each in plan.remarks if each.code == "group-not-kept"]
+    assert [each.ids for each in told] == [("b",)]  # its two would leave a alone
+    assert plan.figures["groups_split"] == 1
+
+
+def test_the_order_of_rows_in_the_file_changes_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    houses = gpd.GeoDataFrame(
+        {"household_id": [f"H{at:02}" for at in range(24)], "households": rng.integers(1, 3, 24)},
+        geometry=[Point(500000 + 5 * at, 3500001 + 2 * (at % 2)) for at in range(24)],
+        crs="EPSG:4548",
+    )
+    alleys = gpd.GeoDataFrame(
+        {"alley_id": ["A"]}, geometry=[LineString([(500000, 3500000), (500120, 3500000)])], crs="EPSG:4548"
+    )
+    plans = []
+    for name, order in (("one", np.arange(24)), ("two", rng.permutation(24))):
+        folder = tmp_path / name
+        folder.mkdir()
+        houses.iloc[order].to_file(folder / "households.gpkg")
+        alleys.to_file(folder / "alleys.gpkg")
+        plans.append(planned(read_site(folder, small()), small()))
+    assert plans[0].households.equals(plans[1].households)
+    assert plans[0].grids.equals(plans[1].grids)
+
+
+# --- the township
+
+
+@pytest.fixture(scope="module")
+def township() -> tuple[Site, Settings, GridPlan]:
+    chosen = read_settings(SHANNAN / "plan.toml", overrides=["work.effort=quick"])
+    site = read_site(SHANNAN, chosen)
+    return site, chosen, planned(site, chosen)
+
+
+def test_the_township_is_cut_as_promised(township: tuple[Site, Settings, GridPlan]) -> None:
+    site, chosen, plan = township
+    limits = chosen.grids
+    assert plan.figures["feasible_share"] == plan.figures["contiguous_share"] == 1
+    assert plan.grids["households"].between(limits.min_households, limits.max_households).all()
+    assert plan.grids["households"].sum() == site.layer("households")["households"].sum()
+    assert plan.grids["residents"].sum() == site.layer("households")["residents"].sum()
+    assert (
+        plan.households.groupby("grid_id")["households"].sum().tolist() == plan.grids["households"].tolist()
+    )
+    assert plan.figures["objective_m"] >= plan.figures["bound_m"] > 0
+    assert set(plan.figures) == set(SUMMARY["grids"])
+
+
+def test_the_townships_tables_have_the_columns_of_the_contract(
+    township: tuple[Site, Settings, GridPlan],
+) -> None:
+    plan = township[2]
+    later = {"board_id", "walk_to_board_m", "share_way_lit"}
+    columns = {each.name for each in PLAN_LAYERS["households"].columns} - later
+    assert set(plan.households.columns) == columns | {"served", "geometry"}
+    assert list(plan.grids.columns) == [*(each.name for each in PLAN_LAYERS["grids"].columns), "geometry"]
+    assert set(plan.grids.geom_type) == {"MultiPolygon"}
+    assert not plan.households.duplicated(["household_id", "part"]).any()
+
+
+def test_the_townships_areas_tile_its_boundary_with_every_door_at_home(
+    township: tuple[Site, Settings, GridPlan],
+) -> None:
+    site, _, plan = township
+    areas, ground = plan.grids.geometry.to_numpy(), site.layer("boundary").geometry.iloc[0]
+    assert_tiles(areas, ground)
+    points = plan.households.geometry.to_numpy()
+    inside = shapely.intersects(ground, points)
+    own = areas[plan.households["grid_id"].to_numpy() - 1]
+    assert shapely.dwithin(own, points, 1e-3)[inside].all()
+
+
+def test_the_townships_branches_and_workers_are_in_one_piece(
+    township: tuple[Site, Settings, GridPlan],
+) -> None:
+    site, chosen, plan = township
+    network = build_network(site, chosen)
+    near = touching(network, doors(site, network, chosen))
+    graph = csr_array((np.ones(len(near.indices)), near.indices, near.indptr), shape=[len(near.part)] * 2)
+    first = plan.households.drop_duplicates("household_id")
+    whole = plan.households.groupby("household_id")["grid_id"].nunique() == 1
+    assert (plan.grids.groupby("worker_id")["branch_id"].nunique() == 1).all()
+    for column in ("branch_id", "worker_id"):
+        union = plan.grids[column].to_numpy()[first["grid_id"] - 1]
+        usable = first["served"].to_numpy() & whole.loc[first["household_id"]].to_numpy()
+        for each in np.unique(union):
+            rows = np.flatnonzero((union == each) & usable)
+            split = np.flatnonzero(~whole.loc[first["household_id"]].to_numpy())
+            pieces = nx.from_scipy_sparse_array(graph[np.r_[rows, split]][:, np.r_[rows, split]])
+            reached = nx.node_connected_component(pieces, 0)
+            assert set(range(len(rows))) <= reached
+
+
+def test_kotkas_small_parts_are_told_and_the_rest_is_feasible(place: Callable[[str], Path]) -> None:
+    chosen = read_settings(overrides=["work.effort=quick"])
+    plan = planned(read_site(place("kotka-finland"), chosen), chosen)
+    states = {each["households"]: each["state"] for each in plan.figures["parts"]}
+    assert states[max(states)] == "feasible"
+    assert {n for n, state in states.items() if state == "infeasible"} == {n for n in states if n < 30}
+    assert plan.grids["fault"].notna().sum() == (~plan.grids["households"].between(30, 50)).sum()
+    assert "household-far" in codes_of(plan)
