@@ -422,8 +422,8 @@ def _plan_layer(name: str, geometry: str | None, key: str, columns: str) -> Plan
     """One row of the table below: ``name:dtype[:unit]`` separated by spaces, ``!`` marks personal."""
     parsed = []
     for each in columns.split():
-        field, dtype, *unit = each.rstrip("!").split(":")
-        parsed.append(PlanColumn(field, dtype, *unit, personal=each.endswith("!")))  # type: ignore[arg-type]
+        field, dtype, unit, *_ = [*each.rstrip("!").split(":"), ""]
+        parsed.append(PlanColumn(field, dtype, unit, personal=each.endswith("!")))  # type: ignore[arg-type]
     return PlanLayer(name, geometry, tuple(parsed), tuple(key.split()))  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ class Community(Section):
     name: str | None = None
     name_en: str | None = None
     town: str | None = None
-    code: str = Field("", pattern=r"^[0-9A-Za-z-]{0,24}$")
+    code: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,24}$")] = ""
     date: datetime.date | None = None
     branch_names: tuple[str, ...] = ()
 
