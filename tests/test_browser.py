@@ -50,10 +50,8 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
         missing = "no browser tests: install chromium and chromium-driver"
         if os.environ.get("ALLEYPLAN_REQUIRE_BROWSER") == "1":
             pytest.fail(missing)
-        reporter = request.config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(missing)
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{missing}")
         pytest.skip(missing)
     options = webdriver.ChromeOptions()
     options.binary_location = browser
