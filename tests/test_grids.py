@@ -330,8 +330,18 @@ def test_a_star_can_only_give_single_arms_away() -> None:
     assert {each.code for each in done.remarks} == {"branches-uneven", "workers-uneven"}
     told = next(each for each in done.remarks if each.code == "branches-uneven")
     assert told.kind == "fault"
-    assert "farther than 40 households from the mean of 180" in told.message
+    assert "more than 40 households off the mean of 180" in told.message
     assert told.remedy == "set grids.n_branches = 1"
+
+
+def test_eight_workers_cannot_be_even_in_three_even_branches_of_a_town() -> None:
+    #  120 grids of 40: a branch of two workers holds at least 1,440, a worker at most 660
+    done = grouped(nodes_of(row_of(120), [40] * 120), 3, 8, "work.effort=quick")
+    told = next(each for each in done.remarks if each.code == "workers-uneven")
+    assert "8 workers can't be shared out among 3 even branches" in told.message
+    assert told.remedy == "set grids.n_workers = 9"
+    total = np.bincount(done.branch_id, np.full(120, 40))[1:]
+    assert np.abs(total - 1600).max() <= 160  # the branches are even all the same
 
 
 def test_more_branches_than_grids_become_fewer() -> None:

@@ -72,6 +72,8 @@ def group_grids(nodes: Nodes, settings: Settings) -> Structure:
 def _search(nodes: Nodes, settings: Settings) -> _Try:
     """The first of some tries that holds every promise, else the one that misses by least."""
     n_turns = min(MOST_TURNS, max(2, MOST_NODES // len(nodes.households)))
+    if not _may_be_even(nodes, settings):
+        n_turns = 2
     best = None
     for turn in range(n_turns):
         found = _try(nodes, settings, turn)
@@ -85,10 +87,7 @@ def _search(nodes: Nodes, settings: Settings) -> _Try:
 
 def _try(nodes: Nodes, settings: Settings, turn: int) -> _Try:
     n_grids, seed = len(nodes.households), (settings.work.seed, turn)
-    n_branches = min(settings.grids.n_branches, n_grids)
-    n_workers = min(settings.grids.n_workers, n_grids)
-    if settings.grids.nest_workers:
-        n_workers = max(n_workers, n_branches)
+    n_branches, n_workers = _counts(nodes, settings)
     shares = slots(n_workers, n_branches)
     branches = _branches(nodes, shares, settings, seed)
     branch = _numbers(branches.union, nodes.households, nodes.xy, _fixed(nodes.labels, n_branches, settings))
@@ -101,6 +100,30 @@ def _try(nodes: Nodes, settings: Settings, turn: int) -> _Try:
         worker = _numbers(level.union, nodes.households, nodes.xy, {})
     beyond = sum(float(_beyond(number, nodes.households).sum()) for number in (branch, worker))
     return _Try(branch, worker, branches, beyond + branches.misplaced)
+
+
+def _counts(nodes: Nodes, settings: Settings) -> tuple[int, int]:
+    """Branches and workers planned: each has a grid, and where workers are nested each branch a worker."""
+    n_branches = min(settings.grids.n_branches, len(nodes.households))
+    n_workers = min(settings.grids.n_workers, len(nodes.households))
+    return n_branches, max(n_workers, n_branches) if settings.grids.nest_workers else n_workers
+
+
+def _may_be_even(nodes: Nodes, settings: Settings) -> bool:
+    """False where arithmetic alone forbids even branches of even workers, whatever the map.
+
+    A branch of k workers holds k times what a worker may hold, and must lie within its own range.
+    """
+    if not settings.grids.nest_workers:
+        return True
+    n_branches, n_workers = _counts(nodes, settings)
+    shares = slots(n_workers, n_branches)
+    branch, branch_band = allowed_households(nodes.households, n_branches)
+    worker, worker_band = allowed_households(nodes.households, n_workers)
+    least = np.maximum(branch - branch_band, shares * (worker - worker_band))
+    most = np.minimum(branch + branch_band, shares * (worker + worker_band))
+    total = float(nodes.households.sum())
+    return bool((least <= most).all() and least.sum() <= total <= most.sum())
 
 
 def _branches(nodes: Nodes, shares: NDArray[np.int64], settings: Settings, seed: tuple[int, int]) -> Level:
@@ -245,11 +268,14 @@ def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settin
     mean, band = allowed_households(nodes.households, len(total))
     plural = {"branch": "branches", "worker": "workers"}[what]
     shown = "; ".join(f"{what} {each + 1} has {int(total[each])}" for each in outside[:10])
+    proof = ""
+    if what == "worker" and not _may_be_even(nodes, settings):
+        proof = f"; {len(total)} workers can't be shared out among {settings.grids.n_branches} even branches"
     return [
         fault(
             f"{plural}-uneven",
-            f"{len(outside)} of {len(total)} {plural} are farther than {band:.0f} households from the mean "
-            f"of {mean:.0f}: {shown}",
+            f"{len(outside)} of {len(total)} {plural} are more than {band:.0f} households off the mean "
+            f"of {mean:.0f}: {shown}{proof}",
             layer="grids",
             column=f"{what}_id",
             ids=[str(each + 1) for each in outside],
@@ -261,12 +287,14 @@ def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settin
 def _way_out(name: str, n: int, nodes: Nodes, settings: Settings) -> str:
     """The nearest number of branches or workers for which that level is even."""
     for other in (n - 1, n + 1, n - 2, n + 2):
-        if 1 <= other <= len(nodes.households):
-            grids = settings.grids.model_copy(update={name: other})
-            found = _search(nodes, settings.model_copy(update={"grids": grids}))
-            number = found.branch if name == "n_branches" else found.worker
-            if not _beyond(number, nodes.households).any():
-                return f"set grids.{name} = {other}"
+        grids = settings.grids.model_copy(update={name: other})
+        changed = settings.model_copy(update={"grids": grids})
+        if not 1 <= other <= len(nodes.households) or not _may_be_even(nodes, changed):
+            continue
+        found = _search(nodes, changed)
+        number = found.branch if name == "n_branches" else found.worker
+        if not _beyond(number, nodes.households).any():
+            return f"set grids.{name} = {other}"
     return f"change grids.{name}, or how many households a grid may have"
 
 
