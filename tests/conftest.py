@@ -12,6 +12,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHANNAN = ROOT / "data" / "raw" / "shannan"
 PLACES = ROOT.parent / "shared" / "data"
+NO_BROWSER = "no browser tests: install Debian's chromium and chromium-driver"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line where the browser tests were skipped, also when the tests run in several processes."""
+    if any(NO_BROWSER in str(each.longrepr) for each in terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(NO_BROWSER)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -22,6 +24,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from spatial.maps import planner_page, residents_page
+from tests.conftest import NO_BROWSER, SHANNAN
 from tests.drawn_plan import drawn_plan
 
 pytestmark = pytest.mark.browser
@@ -43,16 +46,13 @@ _FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def chromium(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+def chromium() -> Iterator[webdriver.Chrome]:
     """Debian's browser and driver; Selenium never looks for others on the network."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
-        missing = "no browser tests: install chromium and chromium-driver"
         if os.environ.get("ALLEYPLAN_REQUIRE_BROWSER") == "1":
-            pytest.fail(missing)
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{missing}")
-        pytest.skip(missing)
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for flag in _FLAGS:
@@ -287,3 +287,54 @@ def test_everything_that_can_be_pressed_has_a_name(show: Any, make: Any):
         ".filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim())).length"
     )
     assert unnamed == 0
+
+
+# ── from files to the page ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def hostile_plan(tmp_path_factory: pytest.TempPathFactory, alleyplan: Any) -> Path:
+    """The township planned anew: hostile names in every text column, canaries in the personal ones."""
+    folder = shutil.copytree(SHANNAN, tmp_path_factory.mktemp("hostile") / "shannan")
+    households = pd.read_csv(folder / "households.csv", dtype=str)
+    households.loc[0, "户号"] = HOSTILE
+    for heading in ("户主", "电话", "地址"):
+        households[heading] = f"canary of {heading}"
+    households.to_csv(folder / "households.csv", index=False)
+    for name, kind in gpd.list_layers(folder / "shannan.gpkg")[["name", "geometry_type"]].to_numpy():
+        rows = gpd.read_file(folder / "shannan.gpkg", layer=name)
+        for column in ("巷名", "name", "名称", "路面", "surface"):
+            if column in rows:
+                rows[column] = HOSTILE
+        rows.to_file(folder / "shannan.gpkg", layer=name, geometry_type=kind)
+    done = alleyplan("plan", folder, "--out", folder.parent / "plan", "--set", "work.effort=quick")
+    assert done.returncode == 0, done.stderr
+    return folder.parent / "plan"
+
+
+@pytest.mark.parametrize("name", ["map.html", "planner.html"])
+def test_hostile_names_in_files_change_nothing_but_the_text(show: Any, hostile_plan: Path, name: str):
+    page = show((hostile_plan / name).read_text(encoding="utf-8"))
+    assert page.requests == []
+    assert page.complaints == []
+    assert page.run("return window.ran") == []
+    assert page.run("return document.querySelectorAll('img').length") == 0
+
+
+def test_no_personal_column_reaches_the_residents_page(hostile_plan: Path):
+    page = (hostile_plan / "map.html").read_text(encoding="utf-8")
+    assert "canary" not in page
+    ids = gpd.read_file(hostile_plan / "plan.gpkg", layer="households")["household_id"]
+    assert len(ids) > 700
+    assert not [each for each in ids if each in page]
+
+
+def test_names_and_numbers_of_people_are_never_read(hostile_plan: Path):
+    for each in ("plan.gpkg", "site.gpkg", "summary.json", "tables.xlsx", "planner.html"):
+        content = (hostile_plan / each).read_bytes()
+        assert "canary of 户主".encode() not in content
+        assert "canary of 电话".encode() not in content
+
+
+def test_the_township_s_page_is_small(shannan_plan: Path):
+    assert (shannan_plan / "map.html").stat().st_size < 1_000_000
