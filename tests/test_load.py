@@ -604,6 +604,26 @@ def test_files_that_are_not_what_they_claim_are_refused(village, name, content, 
     assert any(phrase in str(each) for each in faults(village).values())
 
 
+def test_whatever_is_damaged_in_a_file_is_told_and_never_a_traceback(village):
+    frame(ALLEYS).to_file(village / "village.gpkg", layer="alleys")
+    (village / "alleys.geojson").unlink()
+    (village / "board_sites.csv").write_text(f"id,状态,x,y\nb1,候选,{X0},{Y0}\n")
+    known, chance = with_input(board_sites={"crs": CRS}), np.random.default_rng(1)
+    sound = {path: path.read_bytes() for path in sorted(village.iterdir())}
+    outcomes = set()
+    for _ in range(60):
+        path = list(sound)[chance.integers(len(sound))]
+        damaged = np.frombuffer(sound[path], dtype=np.uint8).copy()
+        places = chance.choice(np.flatnonzero(damaged), size=chance.integers(1, 4))
+        damaged[places] = chance.integers(256, size=len(places))
+        path.write_bytes(
+            damaged.tobytes()[: None if chance.random() < 0.8 else chance.integers(len(damaged))]
+        )
+        outcomes.add(check_site(village, known)[0] is None)
+        path.write_bytes(sound[path])
+    assert outcomes == {True, False}
+
+
 def test_pipes_loops_and_folders_are_refused_and_never_opened(village):
     os.mkfifo(village / "places.gpkg")
     (village / "barriers.geojson").symlink_to(village / "barriers.geojson")

@@ -143,7 +143,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(uri, uri=True)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
             yield database
-    except (sqlite3.Error, OverflowError, struct.error) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path.name} is damaged or no GeoPackage: {error}") from None
 
 
