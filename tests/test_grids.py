@@ -36,6 +36,7 @@ from tests.drawn import drawn_site, layer
 law = settings(deadline=None, max_examples=40)
 GROUND = box(0, 0, 100, 100)
 STRIP = box(-20, -20, 80, 20)
+NO_SEEDS = Seeds(np.empty((0, 2)), np.empty(0, dtype=np.int64))
 
 
 def small(*overrides: str) -> Settings:
@@ -182,9 +183,8 @@ def test_codes_have_a_third_digit_past_99() -> None:
 
 
 def divided(doors: Seeds, *others: Seeds, houses: Seeds | None = None, n_grids: int = 2) -> np.ndarray:
-    _, none = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64))
-    empty = Seeds(np.empty((0, 2)), np.empty(0, dtype=np.int64))
-    return grid_areas(doors, join_seeds(doors, empty, *others), houses or none, GROUND, n_grids=n_grids)
+    _, none = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64), NO_SEEDS)
+    return grid_areas(doors, join_seeds(doors, NO_SEEDS, *others), houses or none, GROUND, n_grids=n_grids)
 
 
 def marks(*xyg: tuple[float, float, int]) -> Seeds:
@@ -225,7 +225,7 @@ def test_a_building_is_not_cut() -> None:
     footprints = np.array([house, small_house], dtype=object)
     xy, grid = np.array([[12.0, 40.0], [70.0, 45.0]]), np.array([0, 1])
     doors = door_seeds(xy, grid)
-    _, houses = wall_seeds(footprints, xy, grid)
+    _, houses = wall_seeds(footprints, xy, grid, NO_SEEDS)
     seeds = join_seeds(doors, marks((58, 70, 1)))  # the middle between door and mark runs through the house
     areas = grid_areas(doors, seeds, houses, GROUND, n_grids=2)
     assert house.difference(areas[0]).area < 1e-3 * house.area
@@ -236,7 +236,7 @@ def test_a_building_is_not_cut() -> None:
 def test_a_building_of_two_grids_is_divided_between_its_own_households() -> None:
     building = box(20, 40, 80, 60)
     xy, grid = np.array([[35.0, 50.0], [65.0, 50.0]]), np.array([0, 1])
-    walls, houses = wall_seeds(np.array([building, building], dtype=object), xy, grid)
+    walls, houses = wall_seeds(np.array([building, building], dtype=object), xy, grid, NO_SEEDS)
     assert not len(houses.shapes)
     areas = grid_areas(
         door_seeds(xy, grid), join_seeds(door_seeds(xy, grid), walls), houses, GROUND, n_grids=2
@@ -258,7 +258,7 @@ spots = st.tuples(st.integers(2, 98), st.integers(2, 98), st.integers(0, 3))
 def test_areas_tile_the_ground_and_doors_are_at_home(spots: list[tuple[int, int, int]]) -> None:
     doors = marks(*spots)
     ring = GROUND.difference(box(40, 40, 60, 45))  # a lake
-    _, houses = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64))
+    _, houses = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64), NO_SEEDS)
     areas = grid_areas(doors, doors, houses, ring, n_grids=4)
     assert_tiles(areas, ring)
     at = shapely.points(doors.xy)

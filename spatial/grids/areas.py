@@ -23,7 +23,9 @@ from spatial.network import AlleyNetwork
 
 __all__ = ["Houses", "Seeds", "alley_seeds", "door_seeds", "grid_areas", "join_seeds", "wall_seeds"]
 
-SPACING_M = 2.0  # between seeds along walls and alleys
+DENSE_M, SPARSE_M = 1.0, 4.0  # between seeds, where ground of another grid is near and elsewhere
+INSET_M = 0.4  # of wall seeds, so that those of two buildings on one wall do not mix
+NEAR_M = 8.0
 CLEAR_M = 0.2  # no wall or alley seed is this near to a door of another grid
 ROUND_M = 0.05  # doors of different grids on one spot are drawn apart by this much
 PRECISION_M = 0.001
@@ -103,12 +105,13 @@ def door_seeds(xy: NDArray[np.float64], grid: NDArray[np.int64]) -> Seeds:
 
 
 def wall_seeds(
-    footprint: NDArray[np.object_], xy: NDArray[np.float64], grid: NDArray[np.int64]
+    footprint: NDArray[np.object_], xy: NDArray[np.float64], grid: NDArray[np.int64], along: Seeds
 ) -> tuple[Seeds, Houses]:
-    """Seeds along the walls of the households' buildings, and the buildings of a single grid.
+    """Seeds just inside the walls of the households' buildings, and the buildings of a single grid.
 
     A wall point of a building shared by several grids belongs to the grid of the nearest of the
-    building's own household points.
+    building's own household points. Seeds stand close where ground of another grid is near, so that
+    the line between two walls runs straight, and far apart elsewhere.
 
     Parameters
     ----------
@@ -116,18 +119,21 @@ def wall_seeds(
         Polygon of each household or None.
     xy, grid : shapes (n, 2) and (n,)
         Point shown and grid of each household.
+    along : Seeds
+        Seeds of the alleys.
     """
     known = np.flatnonzero(~shapely.is_missing(footprint))
     if not len(known):
         return Seeds(np.empty((0, 2)), known), Houses(footprint[known], known)
     _, first, house = np.unique(shapely.to_wkb(footprint[known]), return_index=True, return_inverse=True)
     shapes = footprint[known[first]]
-    points, owner = shapely.get_coordinates(
-        shapely.segmentize(shapely.boundary(shapes), SPACING_M), return_index=True
-    )
     lowest, highest = grid[known[first]].copy(), grid[known[first]].copy()
     np.minimum.at(lowest, house, grid[known])
     np.maximum.at(highest, house, grid[known])
+    spacing_m = np.where(_at_border(shapes, lowest, highest, along), DENSE_M, SPARSE_M)
+    inner = shapely.buffer(shapes, -INSET_M, join_style="mitre")
+    walls = shapely.boundary(np.where(shapely.is_empty(inner), shapes, inner))
+    points, owner = shapely.get_coordinates(shapely.segmentize(walls, spacing_m), return_index=True)
     label = lowest[owner]
     for shared in np.flatnonzero(lowest < highest):
         mine, rows = owner == shared, known[house == shared]
@@ -136,11 +142,23 @@ def wall_seeds(
     return Seeds(points, label), Houses(shapes[single], lowest[single])
 
 
+def _at_border(
+    shapes: NDArray[np.object_], lowest: NDArray[np.int64], highest: NDArray[np.int64], along: Seeds
+) -> NDArray[np.bool_]:
+    """Buildings of several grids, or with a building or an alley of another grid near."""
+    tree, border = shapely.STRtree(shapes), lowest < highest
+    one, two = tree.query(shapes, predicate="dwithin", distance=NEAR_M)
+    border[one[highest[one] != lowest[two]]] = True
+    point, shape = tree.query(shapely.points(along.xy), predicate="dwithin", distance=NEAR_M)
+    border[shape[along.grid[point] != lowest[shape]]] = True
+    return border
+
+
 def alley_seeds(network: AlleyNetwork, cells: Cells, grid: NDArray[np.int64]) -> Seeds:
     """Seeds along the alleys, each belonging to the grid of the row nearest along the network."""
     owned = np.flatnonzero(cells.row >= 0)
     from_m, length_m = cells.from_m[owned], (cells.to_m - cells.from_m)[owned]
-    count = np.maximum(np.ceil(length_m / SPACING_M).astype(np.int64), 1)
+    count = np.maximum(np.ceil(length_m / DENSE_M).astype(np.int64), 1)
     cell = np.repeat(np.arange(len(count)), count)
     place = np.arange(len(cell)) - np.repeat(np.cumsum(count) - count, count)
     along_m = from_m[cell] + length_m[cell] * (place + 0.5) / count[cell]

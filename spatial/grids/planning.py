@@ -172,9 +172,9 @@ def _areas(
 ) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """The ground of each grid, and the grids that have none inside the boundary."""
     doors = door_seeds(xy, grid)
-    walls, houses = wall_seeds(units.footprint, xy, grid)
     cells = voronoi_cells(network, stops)
     along = alley_seeds(network, cells, grid[units.served])
+    walls, houses = wall_seeds(units.footprint, xy, grid, along)
     boundary = site.layer("boundary").geometry.iloc[0]
     areas = grid_areas(doors, join_seeds(doors, walls, along), houses, boundary, n_grids=int(grid.max()) + 1)
     return areas, np.flatnonzero(shapely.is_empty(areas))
