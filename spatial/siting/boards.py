@@ -23,7 +23,7 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, doors, snap_points, walks
 from spatial.settings import Settings
 from spatial.siting.candidates import candidate_sites, geographic_order, unreachable_doubt
-from spatial.solve import Solution, gap_between, max_cover, p_median
+from spatial.solve import Solution, cover_limits, gap_between, max_cover, p_median
 
 __all__ = ["BoardPlan", "plan_boards"]
 
@@ -208,13 +208,23 @@ def _least_walk(task: _Task, settings: Settings, served: Solution) -> tuple[Bool
     reached = np.flatnonzero(np.diff(task.walk_m.indptr))
     if not len(reached):
         return served.chosen, None
+    fixed, n = task.existing | task.required, settings.boards.n_boards - int(task.required.sum())
+    sure, never = cover_limits(
+        _within(task.walk_m, settings.boards.walk_m),
+        task.households,
+        served.duals,
+        n=n,
+        least=served.value,
+        fixed=fixed,
+        barred=task.barred,
+    )
     walk = p_median(
         task.walk_m[reached],
         task.households[reached],
-        n=settings.boards.n_boards - int(task.required.sum()),
+        n=n - int((sure & ~fixed).sum()),
         unreached=_unreached_m(task, settings),
-        fixed=task.existing | task.required,
-        barred=task.barred,
+        fixed=sure,
+        barred=never,
         cap=settings.boards.walk_m,
         least_served=served.value,
         start=served.chosen,

@@ -1,6 +1,14 @@
 """The only package that knows a solver: covering, medians, partitions → choice, value, proven bound."""
 
-from spatial.solve.cover import cover_bound, cover_order, covered, max_cover, merged_rows, set_cover
+from spatial.solve.cover import (
+    cover_bound,
+    cover_limits,
+    cover_order,
+    covered,
+    max_cover,
+    merged_rows,
+    set_cover,
+)
 from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
 from spatial.solve.solution import Solution, gap_between
@@ -8,6 +16,7 @@ from spatial.solve.solution import Solution, gap_between
 __all__ = [
     "Solution",
     "cover_bound",
+    "cover_limits",
     "cover_order",
     "covered",
     "gap_between",

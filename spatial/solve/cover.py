@@ -18,7 +18,7 @@ from spatial.settings import Effort
 from spatial.solve.program import Program, solve_program
 from spatial.solve.solution import Solution, solution_of
 
-__all__ = ["cover_bound", "cover_order", "covered", "max_cover", "merged_rows", "set_cover"]
+__all__ = ["cover_bound", "cover_limits", "cover_order", "covered", "max_cover", "merged_rows", "set_cover"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -181,6 +181,32 @@ def cover_bound(
     worth = covers.T @ price
     free = np.sort(worth[~fixed & ~barred])[::-1]
     return float((weight - price).sum() + worth[fixed].sum() + free[:n].sum())
+
+
+def cover_limits(
+    covers: sparse.csr_array,
+    weight: FloatArray,
+    price: FloatArray,
+    *,
+    n: int,
+    least: float,
+    fixed: BoolArray,
+    barred: BoolArray,
+) -> tuple[BoolArray, BoolArray]:
+    """Which sites every choice that covers ``least`` contains, and which none contains.
+
+    A site is ruled out if swapping it for the last of the n best pushes :func:`cover_bound` below
+    ``least``, and is sure if swapping it for the best of the others does.
+    """
+    bound = cover_bound(covers, weight, price, n=n, fixed=fixed, barred=barred)
+    worth = covers.T @ price
+    free = ~fixed & ~barred
+    ranked = np.sort(worth[free])[::-1]
+    if n >= len(ranked):
+        return fixed, barred
+    last_in, first_out = (ranked[n - 1] if n else np.inf), ranked[n]
+    slack = bound - least + SAME_WEIGHT
+    return fixed | (free & (worth - first_out > slack)), barred | (free & (last_in - worth > slack))
 
 
 def cover_order(

@@ -45,6 +45,7 @@ ENTRIES: dict[Effort, int] = {
 }  # of the exact programme
 SWEEPS = 50
 WIDENINGS = 12
+LOOK = 2.0  # the exact programme begins with the sites within so many times the nearest chosen one
 PATIENCE = 20  # rounds without gain before the step is halved
 SAME_WEIGHT = 1e-9
 SAME_VALUE = 1e-9  # of the value
@@ -276,12 +277,19 @@ def _bound_at(task: _Task, price: FloatArray, far_price: float) -> _Bound:
 
 def _slopes(task: _Task, bound: _Bound) -> tuple[FloatArray, float]:
     """How the bound grows with each row's price, per weight, and with the price of being far."""
-    far = task.cost > task.cap
-    used = bound.chosen[task.site] & (task.cost + far * bound.far_price < bound.price[task.row])
-    slope: FloatArray = 1.0 - np.bincount(task.row[used], minlength=len(task.weight)).astype(np.float64)
-    if np.isinf(task.may_be_far):
-        return slope, 0.0
-    return slope, float(task.weight[task.row[used & far]].sum()) - task.may_be_far
+    slope = np.ones(len(task.weight))
+    far = _use(
+        task.indptr,
+        task.site,
+        task.cost,
+        task.weight,
+        bound.price,
+        task.cap,
+        bound.far_price,
+        bound.chosen,
+        slope,
+    )
+    return slope, 0.0 if np.isinf(task.may_be_far) else far - task.may_be_far
 
 
 def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed: int) -> Solution:
@@ -289,7 +297,8 @@ def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed:
     task = _trimmed(task, found, bound)
     best, floor, stopped = found.chosen, found.bound, False
     whole = np.diff(task.indptr)
-    upto = np.bincount(task.row, task.cost <= _nearest(task, best)[task.row], len(whole)).astype(np.int64)
+    looked_at = task.cost <= LOOK * _nearest(task, best)[task.row]
+    upto = np.bincount(task.row, looked_at, len(whole)).astype(np.int64)
     for _ in range(WIDENINGS):
         if upto.sum() > ENTRIES[effort]:
             break
@@ -448,6 +457,31 @@ def _site_worth(
             if less <= 0.0:
                 break
             worth[site[e]] -= weight[i] * less
+
+
+@njit(cache=True)
+def _use(
+    indptr: IntArray,
+    site: IntArray,
+    cost: FloatArray,
+    weight: FloatArray,
+    price: FloatArray,
+    cap: float,
+    far_price: float,
+    chosen: BoolArray,
+    slope: FloatArray,
+) -> float:
+    """Take 1 off the slope of a row for each chosen site it would use; the weight used beyond the cap."""
+    far = 0.0
+    for i in range(len(weight)):
+        for e in range(indptr[i], indptr[i + 1]):
+            beyond = cost[e] > cap
+            if cost[e] + far_price * beyond >= price[i]:
+                break
+            if chosen[site[e]]:
+                slope[i] -= 1.0
+                far += weight[i] * beyond
+    return far
 
 
 @njit(cache=True)
