@@ -34,6 +34,8 @@ def alley_faults(book: Book, lit_m: NDArray[np.float64] | None) -> Iterator[Rema
         yield fault("rows-differ", text, layer="alleys", column="alley_id", ids=unlike)
         return
     row = known.get_indexer(ids)
+    names = network.alleys["name"].iloc[row]
+    yield from column_differs("alleys.name", ids, alleys["name"], names, text=True)
     length_m = np.bincount(network.edge_alley, network.edge_length_m, minlength=len(known))[row]
     yield from column_differs("alleys.length_m", ids, alleys["length_m"], length_m)
     own_lit_m = np.full(len(row), np.nan) if lit_m is None else lit_m[row]

@@ -47,6 +47,7 @@ def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
         *place_faults(book, "boards"),
         *_walk_faults(book, walked),
         *column_differs(at, ids, boards["households_served"], _served_by(book, walked)),
+        *_keeper_faults(book),
         *_bound_faults(book),
         *figures_differ("boards", said, figures),
     ]
@@ -141,6 +142,16 @@ def _gap(book: Book) -> float | None:
         return (bound - value) / bound if bound else 0.0
     value, bound = said["total_walk_m"], said["bound_household_m"]
     return (value - bound) / bound if bound else None if bound is None else 0.0
+
+
+def _keeper_faults(book: Book) -> Iterator[Remark]:
+    """The role that keeps a board is that of the party group of its grid."""
+    boards = book.layers["boards"]
+    own = pd.Series(None, index=boards.index, dtype=object)
+    if "grids" in book.layers:
+        names = book.layers["grids"].set_index("grid_id")["name"]
+        own = boards["grid_id"].map(names) + "党小组"
+    yield from column_differs("boards.keeper_role", boards["site_id"], boards["keeper_role"], own, text=True)
 
 
 def _bound_faults(book: Book) -> Iterator[Remark]:

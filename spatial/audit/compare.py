@@ -35,8 +35,11 @@ def differs(said: Any, own: Any, *, name: str) -> NDArray[np.bool_]:
     """
     said = pd.to_numeric(pd.Series(said), errors="coerce").to_numpy(float, na_value=np.nan)
     own = pd.to_numeric(pd.Series(own), errors="coerce").to_numpy(float, na_value=np.nan)
-    metres = name.endswith("_m") or name in ("x", "y")
-    allowed = np.maximum(LENGTH_M, RELATIVE * np.abs(own)) if metres else SHARE
+    allowed: Any = SHARE
+    if name in ("x", "y"):
+        allowed = LENGTH_M
+    elif name.endswith("_m"):
+        allowed = np.maximum(LENGTH_M, RELATIVE * np.abs(own))
     empty = np.isnan(said)
     with np.errstate(invalid="ignore"):
         far = ~(np.abs(said - own) <= allowed) & (said != own)

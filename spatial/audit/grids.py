@@ -101,14 +101,11 @@ def _walks_among(matrix: sparse.csr_array, vertex: Ints) -> Floats:
         if 2 * farthest_m <= limit_m or limit_m > everything_m:
             break
         limit_m *= 2
+    if np.isinf(farthest_m):
+        return csgraph.dijkstra(matrix, directed=False, indices=vertex)[:, vertex]
     inside = np.flatnonzero(np.isfinite(from_first_m))
     at = np.searchsorted(inside, vertex)
-    reached = np.isin(vertex, inside)
-    apart_m = np.full((vertex.size, vertex.size), np.inf)
-    near = matrix[inside][:, inside]
-    found_m = csgraph.dijkstra(near, directed=False, indices=at[reached])
-    apart_m[np.ix_(reached, reached)] = found_m[:, at[reached]]
-    return apart_m
+    return csgraph.dijkstra(matrix[inside][:, inside], directed=False, indices=at)[:, at]
 
 
 def _meeting_rows(book: Book, roster: Roster) -> Ints:
@@ -144,9 +141,12 @@ def _layer_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Rema
     for column in own.columns:
         is_text = column in ("groups", "main_group")
         yield from column_differs(f"grids.{column}", ids, grids[column], own[column], text=is_text)
-    yield from rows_that(
-        grids["code"].duplicated(keep=False), ids, "code-twice", "share their code", at="grids.code"
+    digits = max(2, len(str(len(grids))))
+    number = ids.map(f"{{:0{digits}d}}".format)
+    yield from column_differs(
+        "grids.code", ids, grids["code"], book.settings.community.code + number, text=True
     )
+    yield from column_differs("grids.name", ids, grids["name"], "第" + number + "网格", text=True)
     at = "grids.meeting_household_id"
     yield from rows_that(
         count.meeting < 0, ids, "meeting-astray", "meet at no served household of their own", at=at

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, RELATIVE, SHARE, column_differs, figures_differ, rows_that, say
+from spatial.audit.compare import LENGTH_M, RELATIVE, column_differs, figures_differ, rows_that, say
 from spatial.audit.lamp_bound import lamp_bound_faults
 from spatial.audit.light import Light, refused_walls
 from spatial.audit.rays import cut_pieces
@@ -23,6 +24,9 @@ __all__ = ["lamp_faults"]
 #: A free order of installation may fall this short of the curve.
 _ORDER_SHORT = 0.02
 
+#: Directions are compared to this, in degrees.
+TURN_DEG = 1e-3
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -31,14 +35,13 @@ Bools = NDArray[np.bool_]
 def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]:
     """Every difference in the lamps' part of a plan, and its figures recounted."""
     settings = book.settings.lamps
+    most = None if settings.goal == "fewest" else settings.n_lamps
     lit_m = light.lit_m(light.shining)
     sites, chosen = book.site.layer("lamp_sites"), book.layers["lamps"]
     refused = chosen["site_id"].isin(sites.loc[refused_walls(sites), "site_id"])
     figures = _figures(book, light, lit_m)
     remarks = [
-        *site_faults(
-            book, "lamp_sites", "lamps", limit=None if settings.goal == "fewest" else settings.n_lamps
-        ),
+        *site_faults(book, "lamp_sites", "lamps", limit=most),
         *_budget_faults(book),
         *rows_that(
             refused,
@@ -106,12 +109,21 @@ def _attribute_faults(book: Book) -> Iterator[Remark]:
         )
     for column in ("height_m", "tilt_deg", "flux_lm", "power_w", "cost_cny"):
         yield from column_differs(f"lamps.{column}", lamps["site_id"], lamps[column], sites[column])
-    given = sites["aim_deg"].fillna(90.0 - sites["azimuth_deg"]).to_numpy(float) % 360
-    turned = np.abs((lamps["aim_deg"].to_numpy(float) - given + 180) % 360 - 180) > SHARE
-    text = "aim elsewhere than their site says"
-    yield from rows_that(
-        turned & ~np.isnan(given), lamps["site_id"], "figure-differs", text, at="lamps.aim_deg"
-    )
+    own = sites["aim_deg"].fillna(90.0 - sites["azimuth_deg"]).to_numpy(float)
+    own = np.where(np.isnan(own), _towards_alley(book, lamps.geometry.to_numpy()), own)
+    turned = np.abs((lamps["aim_deg"].to_numpy(float) - own + 180) % 360 - 180)
+    wrong = ~(turned <= TURN_DEG) & ~np.isnan(own)
+    text = "aim elsewhere than their site says, or than the nearest centre-line"
+    yield from rows_that(wrong, lamps["site_id"], "figure-differs", text, at="lamps.aim_deg")
+
+
+def _towards_alley(book: Book, points: NDArray[np.object_]) -> Floats:
+    """Heading from each point to the nearest centre-line, NaN on it. [degrees counter-clockwise from east]"""
+    ways = shapely.union_all(book.network.edge_lines)
+    line = shapely.get_coordinates(shapely.shortest_line(points, ways)).reshape(-1, 2, 2)
+    step = line[:, 1] - line[:, 0]
+    heading = np.degrees(np.arctan2(step[:, 1], step[:, 0])) % 360
+    return np.where(np.hypot(*step.T) > LENGTH_M, heading, np.nan)
 
 
 def _order_faults(book: Book, light: Light) -> Iterator[Remark]:

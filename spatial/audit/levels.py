@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from spatial.audit.book import Book
 from spatial.audit.compare import rows_that
 from spatial.audit.roster import Roster
-from spatial.errors import Remark
+from spatial.errors import Remark, fault
 
 __all__ = ["level_faults", "uneven_unions"]
 
@@ -44,10 +44,24 @@ def level_faults(book: Book, roster: Roster) -> Iterator[Remark]:
             n_pieces > 1, numbers, "union-in-pieces", "are not in one piece", at=f"grids.{column}"
         )
         yield from rows_that(union < 1, grids["grid_id"], "union-missing", "have none", at=f"grids.{column}")
+    yield from _number_faults(book)
     if book.settings.grids.nest_workers:
         branches = grids.groupby("worker_id")["branch_id"].nunique()
         text = "work in several branches"
         yield from rows_that(branches > 1, branches.index, "worker-astray", text, at="grids.worker_id")
+
+
+def _number_faults(book: Book) -> Iterator[Remark]:
+    """As many branches and workers as asked for, or as there are grids; each branch has a worker."""
+    limits, grids = book.settings.grids, book.layers["grids"]
+    wanted = {"branch_id": min(limits.n_branches, len(grids)), "worker_id": min(limits.n_workers, len(grids))}
+    if limits.nest_workers:
+        wanted["worker_id"] = max(wanted.values())
+    for column, n in wanted.items():
+        numbers = np.unique(grids[column].dropna().to_numpy(np.int64))
+        if not np.array_equal(numbers, np.arange(1, n + 1)):
+            text = f"numbers should run from 1 to {n}, found {', '.join(map(str, numbers[:20]))}"
+            yield fault("figure-differs", text, layer="grids", column=column)
 
 
 def uneven_unions(book: Book, column: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -26,6 +27,7 @@ def site_faults(book: Book, sites_layer: str, plan_layer: str, *, limit: int | N
     yield from column_differs(f"{plan_layer}.y", ids, chosen["y"], chosen.geometry.y)
     yield from rows_that(~ids.isin(sites.index), ids, "site-unknown", f"are not in {sites_layer}", at=at)
     yield from rows_that(ids.duplicated(), ids, "site-twice", "use a site that another row uses", at=at)
+    yield from _number_faults(chosen, plan_layer)
     known = chosen[ids.isin(sites.index)]
     ids, place = known["site_id"], sites.loc[known["site_id"]]
     moved_m = shapely.distance(known.geometry.to_numpy(), place.geometry.to_numpy())
@@ -41,6 +43,19 @@ def site_faults(book: Book, sites_layer: str, plan_layer: str, *, limit: int | N
     if limit is not None and n_new > limit:
         text = f"{n_new} sites are chosen, the settings allow {limit}"
         yield fault("too-many-sites", text, layer=plan_layer, column="site_id")
+
+
+def _number_faults(chosen: gpd.GeoDataFrame, plan_layer: str) -> Iterator[Remark]:
+    """Codes must be a letter and the numbers from 1 on, ranks the numbers from 1 on or empty."""
+    name = {"lamps": "lamp_code", "boards": "board_code"}[plan_layer]
+    number = pd.to_numeric(chosen[name].str.removeprefix(name[0].upper()), errors="coerce").to_numpy(float)
+    own = chosen[name].notna().to_numpy(bool) & np.isin(number, np.arange(1, len(chosen) + 1))
+    text = f"don't have one of the codes from 1 to {len(chosen)}"
+    yield from rows_that(~own, chosen["site_id"], "code-unknown", text, at=f"{plan_layer}.{name}")
+    ranks = np.sort(chosen["rank"].dropna().to_numpy(np.int64))
+    if not np.array_equal(ranks, np.arange(1, ranks.size + 1)):
+        text = f"ranks are not the numbers from 1 to {ranks.size}, each once"
+        yield fault("figure-differs", text, layer=plan_layer, column="rank")
 
 
 def place_faults(book: Book, plan_layer: str) -> Iterator[Remark]:
