@@ -116,7 +116,7 @@ def plan_boards(site: Site, network: AlleyNetwork, settings: Settings) -> BoardP
         boards=boards,
         households=DataFrame({"household_id": ids, "board_id": board_id, "walk_to_board_m": at.walk_m}),
         figures=_figures(task, settings, chosen, at, served, walk),
-        bounds={} if walk is None else {"boards_price_m": walk.duals},
+        bounds=_bounds(task, served, walk),
         remarks=(*made, *remarks),
     )
 
@@ -333,6 +333,19 @@ def _figures(
         "gap": gap,
         "bound_by": by,
         "bound_served": round(served.bound - 0.5 + 1e-6) if served.gap else round(within),
+    }
+
+
+def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, NDArray[Any]]:
+    """Prices per household row: of the walk, of being beyond ``walk_m``, and of step 1."""
+    if walk is None or walk.bound_by != "Lagrangian":
+        return {}
+    price_m = np.full(len(task.households), np.nan)
+    price_m[np.diff(task.walk_m.indptr) > 0] = walk.duals[:-1]
+    return {
+        "boards_price_m": price_m,
+        "boards_far_price_m": walk.duals[-1:],
+        "boards_served_price": served.duals,
     }
 
 

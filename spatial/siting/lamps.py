@@ -17,7 +17,7 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from spatial.errors import DataError, Remark, doubt, first_ids
+from spatial.errors import DataError, Remark, doubt, fault, first_ids
 from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
@@ -26,7 +26,6 @@ from spatial.siting.candidates import candidate_sites, geographic_order
 from spatial.siting.tables import alley_table, stretch_table
 from spatial.solve import (
     Solution,
-    cover_bound,
     cover_order,
     covered,
     gap_between,
@@ -43,8 +42,9 @@ BoolArray = NDArray[np.bool_]
 
 LEAST_M = 0.01  # of alley: "fewest" asks no lamp for less
 NOTHING_M = 1e-3  # a lamp that adds less is not placed
-CURVE_POINTS = 20
-CURVE_ROWS = 20_000  # up to here every point of the curve is solved, beyond it is bounded only
+ORDER_SHORT = 0.02  # the share by which the free order may fall short of the curve
+CURVE_ROWS = 60_000  # stretches times points of the curve, within these limits
+LEAST_POINTS, MOST_POINTS = 5, 20
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,18 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     rank, gain_m = _order(task, solution.chosen & ~task.existing)
     chosen = task.existing | task.required | (rank > 0)
     lit = covered(task.cut.covers, chosen) | (task.weight_m == 0)
-    ranking = _ranking(task)
-    curve = _curve(task, settings, solution, chosen, ranking)
+    curve = _curve(task, settings, int((rank > 0).sum()))
+    ranking, short = _ranking(task, curve)
     return LampPlan(
         sites=sites,
         lamps=_lamp_table(network, task, chosen, rank, gain_m),
         stretches=stretch_table(network, task.cut, chosen),
         alleys=alley_table(network, task.cut, lit),
         ranking=ranking,
-        curve=curve,
+        curve=_curve_table(task, curve, ranking),
         figures=_figures(task, settings, solution, chosen),
         bounds=_bounds(network, task, solution),
-        remarks=(*remarks, *_remarks(task, settings, solution, chosen)),
+        remarks=(*remarks, *_remarks(task, settings, solution, chosen, short)),
     )
 
 
@@ -245,55 +245,81 @@ def _order(task: _Task, new: BoolArray) -> tuple[IntArray, FloatArray]:
     return rank, gains_m
 
 
-def _ranking(task: _Task) -> DataFrame:
-    """A nested order of all usable sites, the best next one first."""
-    before_m = task.lit_m(task.existing)
-    rank, gain_m = _order(task, task.usable)
-    order = np.argsort(rank, kind="stable")[np.count_nonzero(rank == 0) :]
-    return DataFrame(
+@dataclass(frozen=True)
+class _Curve:
+    """The best choices for some numbers of new lamps; required sites are not forced here."""
+
+    n_lamps: IntArray
+    lit_m: FloatArray
+    bound_m: FloatArray
+    choices: tuple[BoolArray, ...]  # new lamps
+
+
+def _curve(task: _Task, settings: Settings, n_plan: int) -> _Curve:
+    n_most = min(max(2 * n_plan, LEAST_POINTS), int(task.usable.sum()))
+    n_points = int(np.clip(CURVE_ROWS // max(len(task.weight_m), 1), LEAST_POINTS, MOST_POINTS))
+    n_lamps = np.unique([*np.linspace(0, n_most, n_points).round().astype(int), n_plan])
+    points = [
+        max_cover(
+            task.cut.covers,
+            task.weight_m,
+            n=n,
+            fixed=task.existing,
+            barred=task.barred,
+            effort="quick",
+            seed=settings.work.seed,
+        )
+        for n in n_lamps.tolist()
+    ]
+    lit_m = np.array([task.lit_m(each.chosen) for each in points])
+    bound_m = np.array([task.already_m + each.bound for each in points])
+    proved = np.array([each.gap == 0 for each in points])
+    choices = tuple(each.chosen & ~task.existing for each in points)
+    return _Curve(n_lamps, lit_m, np.where(proved, lit_m, np.maximum(bound_m, lit_m)), choices)
+
+
+def _ranking(task: _Task, curve: _Curve) -> tuple[DataFrame, float]:
+    """A nested order of all usable sites, and by what share it falls short of the curve at most.
+
+    The best next lamp first gives one order; beginning with the choice of a point of the curve, its
+    members so ordered, gives others. The one with the least shortfall is taken.
+    """
+    orders = [_nested_order(task, choice) for choice in (np.zeros_like(task.existing), *curve.choices)]
+    shortfalls = []
+    for _, gain_m in orders:
+        ranked_m = task.lit_m(task.existing) + np.concatenate([[0.0], np.cumsum(gain_m)])
+        at_m = ranked_m[np.minimum(curve.n_lamps, len(gain_m))]
+        shortfalls.append(float(np.max(1 - at_m / np.maximum(curve.lit_m, NOTHING_M))))
+    best = int(np.argmin(shortfalls))
+    order, gain_m = orders[best]
+    table = DataFrame(
         {
             "rank": np.arange(1, len(order) + 1),
             "site_id": task.sites["site_id"].to_numpy(dtype=object)[order],
-            "gain_m": gain_m[order],
-            "lit_m": before_m + np.cumsum(gain_m[order]),
+            "gain_m": gain_m,
+            "lit_m": task.lit_m(task.existing) + np.cumsum(gain_m),
         }
     )
+    return table, max(shortfalls[best], 0.0)
 
 
-def _curve(
-    task: _Task, settings: Settings, solution: Solution, chosen: BoolArray, ranking: DataFrame
-) -> DataFrame:
-    """Lamps against lit metres, each point with its own bound; required sites are not forced here."""
-    n_plan = int((chosen & ~task.existing).sum())
-    n_most = min(max(2 * n_plan, CURVE_POINTS), len(ranking))
-    numbers = np.unique([*np.linspace(0, n_most, CURVE_POINTS).round().astype(int), n_plan])
+def _nested_order(task: _Task, begin: BoolArray) -> tuple[IntArray, FloatArray]:
+    """The sites of ``begin`` and then all other usable ones, each time the best next; what each adds."""
+    done = covered(task.cut.covers, task.existing)
+    parts = []
+    for among in (begin, task.usable & ~begin):
+        parts.append(cover_order(task.cut.covers, np.where(done, 0.0, task.weight_m), among=among))
+        done = done | covered(task.cut.covers, among)
+    order, gain_m = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return order[gain_m >= NOTHING_M], gain_m[gain_m >= NOTHING_M]
+
+
+def _curve_table(task: _Task, curve: _Curve, ranking: DataFrame) -> DataFrame:
+    """The curve; where a prefix of the order happens to light more than the choice found, it counts."""
     ranked_m = np.concatenate([[task.lit_m(task.existing)], ranking["lit_m"].to_numpy()])
-    ranked_m = ranked_m[np.minimum(numbers, len(ranked_m) - 1)]
-    lit_m, bound_m = ranked_m.copy(), np.empty(len(numbers))
-    small = task.cut.covers.shape[0] <= CURVE_ROWS
-    for at, n in enumerate(numbers.tolist()):
-        if small:
-            point = max_cover(
-                task.cut.covers,
-                task.weight_m,
-                n=n,
-                fixed=task.existing,
-                barred=task.barred,
-                effort="quick",
-                seed=settings.work.seed,
-            )
-            lit_m[at] = max(lit_m[at], task.lit_m(point.chosen))
-            bound_m[at] = max(task.already_m + point.bound, lit_m[at])
-        else:
-            bound_m[at] = task.already_m + _bound_by_prices(task, solution, n)
-    return DataFrame({"n_lamps": numbers, "lit_m": np.maximum.accumulate(lit_m), "bound_m": bound_m})
-
-
-def _bound_by_prices(task: _Task, solution: Solution, n: int) -> float:
-    """The solution's own prices bound any other number of lamps too, if less closely."""
-    return cover_bound(
-        task.cut.covers, task.weight_m, solution.duals, n=n, fixed=task.existing, barred=task.barred
-    )
+    lit_m = np.maximum(curve.lit_m, ranked_m[np.minimum(curve.n_lamps, len(ranking))])
+    lit_m = np.maximum.accumulate(lit_m)
+    return DataFrame({"n_lamps": curve.n_lamps, "lit_m": lit_m, "bound_m": np.maximum(curve.bound_m, lit_m)})
 
 
 def _lamp_table(
@@ -373,8 +399,20 @@ def _bounds(network: AlleyNetwork, task: _Task, solution: Solution) -> dict[str,
     }
 
 
-def _remarks(task: _Task, settings: Settings, solution: Solution, chosen: BoolArray) -> list[Remark]:
+def _remarks(
+    task: _Task, settings: Settings, solution: Solution, chosen: BoolArray, short: float
+) -> list[Remark]:
     remarks = []
+    if short > ORDER_SHORT:
+        remarks.append(
+            fault(
+                "order-short",
+                f"the free order lights up to {short:.1%} less than the best choice of as many lamps",
+                layer="lamp_ranking",
+                column="lit_m",
+                remedy="for a given number of lamps use the plan's own choice",
+            )
+        )
     dark = chosen & (np.diff(task.cut.covers.tocsc().indptr) == 0)
     if dark.any():
         remarks.append(
