@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,13 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
     beside = touching(network, stops)
     near = near_walks(network, stops, units.weight, enough=3 * settings.grids.max_households)
     problem, group_names = _problem(units, beside, near)
-    answer = partition(problem, settings.grids, effort=settings.work.effort, seed=settings.work.seed)
+    answer = partition(
+        problem,
+        settings.grids,
+        effort=settings.work.effort,
+        seed=settings.work.seed,
+        threads=_threads(settings),
+    )
     xy = shapely.get_coordinates(units.table.geometry.array)
     number = _numbers(answer.grid, xy[units.served], units.weight)
     seat_grid = number[answer.grid]
@@ -93,6 +100,10 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
         answer.multipliers,
         (*units.remarks, *remarks, *structure.remarks, *_bare_notes(bare, rows)),
     )
+
+
+def _threads(settings: Settings) -> int:
+    return os.cpu_count() or 1 if settings.work.threads == "all" else settings.work.threads
 
 
 def _problem(units: Units, beside: Adjacency, near: Walks) -> tuple[GridProblem, list[str]]:

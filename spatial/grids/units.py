@@ -91,7 +91,7 @@ def make_units(site: Site, network: AlleyNetwork, settings: Settings) -> Units:
         lock=codes(units["locked_grid"])[0],
         most=settings.grids.max_households,
     )
-    remarks = _remarks(units, host, settings)
+    remarks = (*_split_notes(units, settings), *_far_doubts(units, host, settings))
     return Units(units, stops.take(row), footprint, host, remarks)
 
 
@@ -301,32 +301,40 @@ def _refuse_mostly_far(table: pd.DataFrame, max_access_m: float) -> None:
         )
 
 
-def _remarks(units: GeoDataFrame, host: NDArray[np.int64], settings: Settings) -> tuple[Remark, ...]:
-    """What was split and who is far."""
-    remarks = []
+def _split_notes(units: GeoDataFrame, settings: Settings) -> list[Remark]:
     split = units[units["part"] > 0]
-    if len(split):
-        whole = split["household_id"].unique()
-        remarks.append(
-            note(
-                "household-split",
-                f"{len(whole)} rows hold more than {settings.grids.max_households} households and are split "
-                f"into {len(split)} parts",
-                layer="households",
-                column="households",
-                ids=whole,
-            )
+    if not len(split):
+        return []
+    whole = split["household_id"].unique()
+    return [
+        note(
+            "household-split",
+            f"{len(whole)} rows hold more than {settings.grids.max_households} households and are split "
+            f"into {len(split)} parts",
+            layer="households",
+            column="households",
+            ids=whole,
         )
-    far = units[~units["served"].to_numpy()]
-    if len(far):
-        remarks.append(
-            doubt(
-                "household-far",
-                f"{int(far['households'].sum())} households are more than {settings.input.max_access_m:g} m "
-                "from any alley; they belong to the grid of their nearest neighbour and count as unserved",
-                layer="households",
-                ids=far["household_id"].unique(),
-                remedy="add the alley that leads there, or raise input.max_access_m",
-            )
+    ]
+
+
+def _far_doubts(units: GeoDataFrame, host: NDArray[np.int64], settings: Settings) -> list[Remark]:
+    served = units["served"].to_numpy(dtype=bool)
+    far = np.flatnonzero(~served)
+    if not len(far):
+        return []
+    xy = shapely.get_coordinates(units.geometry.array)
+    nearest_m, _ = KDTree(xy[served]).query(xy[far])
+    passed = int((np.hypot(*(xy[far] - xy[host[far]]).T) > nearest_m + 1e-3).sum())
+    elsewhere = f" ({passed} rows of a farther one, since the nearest has no room or another lock)"
+    return [
+        doubt(
+            "household-far",
+            f"{int(units['households'].iloc[far].sum())} households are more than "
+            f"{settings.input.max_access_m:g} m from any alley, or cut off from it by a barrier; they belong "
+            f"to the grid of their nearest neighbour{elsewhere if passed else ''} and count as unserved",
+            layer="households",
+            ids=units["household_id"].iloc[far].unique(),
+            remedy="add the alley that leads there, or raise input.max_access_m",
         )
-    return tuple(remarks)
+    ]
