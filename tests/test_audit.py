@@ -18,10 +18,11 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from spatial.adjacency import touching
 from spatial.audit import audit_plan, recount
-from spatial.audit.bound import _cheapest_set
+from spatial.audit.bound import cheapest_set, spots_of
 from spatial.audit.grids import _walks_among
 from spatial.audit.rays import cut_pieces, lit_spans
 from spatial.audit.ways import cut_ways, ground_of, nearest_of
@@ -210,14 +211,35 @@ def test_walks_agree_with_networkx(lines: Any):
     assert own_m == pytest.approx([exact_m.get(each, np.inf) for each in range(ways.n)])
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_cheapest_set_agrees_with_trying_all(seed: int):
+def is_closed(chosen: set[int], graph: nx.Graph, spot: list[int]) -> bool:
+    """Whether for each chosen row some row is chosen of every spot that no way from row 0 goes round."""
+    for each in chosen:
+        for number in set(spot) - {spot[0], spot[each]}:
+            left = graph.subgraph(row for row in graph if spot[row] != number)
+            if not nx.has_path(left, 0, each) and not any(spot[row] == number for row in chosen):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_cheapest_closed_set_agrees_with_trying_all(seed: int):
     chance = np.random.default_rng(seed)
-    weight, each_m = chance.integers(1, 5, 9), chance.uniform(-5, 5, 9)
-    low, high = 6, 10
-    sets = [[0, *others] for n in range(9) for others in combinations(range(1, 9), n)]
-    worth = [weight[each] @ each_m[each] for each in sets if low <= weight[each].sum() <= high]
-    assert _cheapest_set(0, each_m, weight, low, high) == pytest.approx(min(worth))
+    n, low, high = 8, 6, 11
+    graph = nx.random_labeled_tree(n, seed=seed)
+    graph.add_edges_from(chance.integers(0, n, (seed % 4, 2)).tolist())
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    weight, each_m = chance.integers(1, 4, n), chance.uniform(-5, 5, (n, 2))
+    touch = sparse.csr_array(nx.to_scipy_sparse_array(graph, nodelist=range(n)) + sparse.eye_array(n))
+    spot, tree = spots_of(touch)
+    members = [np.flatnonzero(spot == each).tolist() for each in range(int(spot.max()) + 1)]
+    sets = [[0, *others] for k in range(n) for others in combinations(range(1, n), k)]
+    sets = [each for each in sets if low <= weight[each].sum() <= high]
+    worth = [weight[each] @ each_m[each] for each in sets if is_closed(set(each), graph, spot.tolist())]
+    near = np.ones(n, bool)
+    found_m = cheapest_set(tree, members, 0, each_m, weight, near, low=low, high=high)
+    assert found_m == pytest.approx(min(map(min, worth)))
+    in_one_piece = [weight[each] @ each_m[each] for each in sets if nx.is_connected(graph.subgraph(each))]
+    assert found_m <= min(map(min, in_one_piece)) + 1e-9
 
 
 # ── a plan worked out by hand ────────────────────────────────────────────────────────────────────────
@@ -427,6 +449,13 @@ def test_the_recount_of_the_township_agrees(shannan_plan: Path):
     audit = recount(shannan_plan)
     assert audit.faults == ()
     assert list(audit.figures) == ["boards", "grids", "lamps"]
+
+
+def test_a_bound_that_its_prices_do_not_prove_is_named(township: Path):
+    summary = json.loads((township / "summary.json").read_text(encoding="utf-8"))
+    higher_m = (summary["grids"]["bound_m"] + summary["grids"]["objective_m"]) / 2
+    change_summary(township, lambda each: each["grids"].update(bound_m=higher_m))
+    assert ("bound-unproven", "summary.grids.bound_m") in found(township)
 
 
 def test_changes_in_the_township_are_named(township: Path):
