@@ -111,7 +111,7 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     rank, gain_m = _order(task, solution.chosen & ~task.existing)
     chosen = task.existing | task.required | (rank > 0)
     lit = covered(task.cut.covers, chosen) | (task.weight_m == 0)
-    curve = _curve(task, settings, int((rank > 0).sum()))
+    curve = _curve(task, settings, chosen)
     ranking, short = _ranking(task, curve)
     return LampPlan(
         sites=sites,
@@ -255,7 +255,9 @@ class _Curve:
     choices: tuple[BoolArray, ...]  # new lamps
 
 
-def _curve(task: _Task, settings: Settings, n_plan: int) -> _Curve:
+def _curve(task: _Task, settings: Settings, chosen: BoolArray) -> _Curve:
+    """The curve up to twice the plan's number; at that number it lights no less than the plan does."""
+    n_plan = int((chosen & ~task.existing).sum())
     n_most = min(max(2 * n_plan, LEAST_POINTS), int(task.usable.sum()))
     n_points = int(np.clip(CURVE_ROWS // max(len(task.weight_m), 1), LEAST_POINTS, MOST_POINTS))
     n_lamps = np.unique([*np.linspace(0, n_most, n_points).round().astype(int), n_plan])
@@ -266,7 +268,7 @@ def _curve(task: _Task, settings: Settings, n_plan: int) -> _Curve:
             n=n,
             fixed=task.existing,
             barred=task.barred,
-            effort="quick",
+            effort=settings.work.effort,
             seed=settings.work.seed,
         )
         for n in n_lamps.tolist()
@@ -275,6 +277,7 @@ def _curve(task: _Task, settings: Settings, n_plan: int) -> _Curve:
     bound_m = np.array([task.already_m + each.bound for each in points])
     proved = np.array([each.gap == 0 for each in points])
     choices = tuple(each.chosen & ~task.existing for each in points)
+    lit_m = np.where(n_lamps == n_plan, np.maximum(lit_m, task.lit_m(chosen)), lit_m)
     return _Curve(n_lamps, lit_m, np.where(proved, lit_m, np.maximum(bound_m, lit_m)), choices)
 
 
@@ -289,7 +292,7 @@ def _ranking(task: _Task, curve: _Curve) -> tuple[DataFrame, float]:
     for _, gain_m in orders:
         ranked_m = task.lit_m(task.existing) + np.concatenate([[0.0], np.cumsum(gain_m)])
         at_m = ranked_m[np.minimum(curve.n_lamps, len(gain_m))]
-        shortfalls.append(float(np.max(1 - at_m / np.maximum(curve.lit_m, NOTHING_M))))
+        shortfalls.append(float(np.max((curve.lit_m - at_m) / np.maximum(curve.lit_m, NOTHING_M))))
     best = int(np.argmin(shortfalls))
     order, gain_m = orders[best]
     table = DataFrame(
