@@ -78,10 +78,9 @@ def make_units(site: Site, network: AlleyNetwork, settings: Settings) -> Units:
     most = settings.grids.max_households if settings.grids.split_buildings else None
     table = split_rows(households, most=most)
     row = table["row"].to_numpy()
-    point_xy = _points(households, stops)
-    footprint = footprints(site, point_xy)[row]
+    footprint = footprints(site, stops.point_xy)[row]
     table["served"] = stops.edge[row] >= 0
-    table["geometry"] = _shown(table, point_xy[row], footprint)
+    table["geometry"] = _shown(table, stops.point_xy[row], footprint)
     _refuse_mostly_far(table, settings.input.max_access_m)
     units = GeoDataFrame(table, geometry="geometry", crs=site.crs)
     host = ride(
@@ -271,12 +270,6 @@ def codes(texts: pd.Series) -> tuple[NDArray[np.int64], Sequence[str]]:
     """Texts as numbers 0… in sorted order, −1 where empty, and the texts by number."""
     number, names = pd.factorize(texts, sort=True)
     return np.asarray(number, dtype=np.int64), list(map(str, names))
-
-
-def _points(households: GeoDataFrame, stops: Stops) -> NDArray[np.float64]:
-    """The door of each household row; of a far one its point, or one inside its footprint."""
-    inside = shapely.get_coordinates(shapely.point_on_surface(np.asarray(households.geometry.array)))
-    return np.where((stops.edge >= 0)[:, None], stops.point_xy, inside)
 
 
 def _shown(
