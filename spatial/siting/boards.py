@@ -7,7 +7,7 @@ distance between. It is counted once per household of a row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ BoolArray = NDArray[np.bool_]
 
 PAIRS = 20_000_000  # door and site; with more, walks end at some multiple of walk_m
 FAR_TIMES = 6.0
+LAGRANGIAN = "Lagrangian"
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,9 @@ def _least_walk(task: _Task, settings: Settings, served: Solution) -> tuple[Bool
         effort=settings.work.effort,
         seed=settings.work.seed,
     )
+    ruled_out = int((never & ~task.barred).sum() + (sure & ~fixed).sum())
+    if ruled_out and walk.bound_by == LAGRANGIAN:
+        walk = replace(walk, bound_by=f"{LAGRANGIAN}, {ruled_out} sites settled by those served")
     return walk.chosen, walk
 
 
@@ -338,7 +342,7 @@ def _figures(
 
 def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, NDArray[Any]]:
     """Prices per household row: of the walk, of being beyond ``walk_m``, and of step 1."""
-    if walk is None or walk.bound_by != "Lagrangian":
+    if walk is None or not walk.bound_by.startswith(LAGRANGIAN):
         return {}
     price_m = np.full(len(task.households), np.nan)
     price_m[np.diff(task.walk_m.indptr) > 0] = walk.duals[:-1]
