@@ -14,47 +14,47 @@ it may fill up S at R − max(p) each, which no absent pair undercuts as long as
 prices are held to that. Where row j's walks reach the whole component there is no such filler.
 
 Prices come from a subgradient search (M. Held, P. Wolfe and H. Crowder, Mathematical Programming 6,
-1974, pp. 62-88, with deflected directions); the bound is evaluated once more at the best prices on
-complete rows in float64 and rounded down to the millimetre.
+1974, pp. 62-88, with deflected directions); the bound is evaluated once more at the best prices in
+float64 and rounded down to the millimetre.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
-from spatial.grids.problem import Floats, Ints, Sub
+from spatial.grids.problem import Floats, Sub
 
-__all__ = ["lower_bound", "search_prices"]
+__all__ = ["Limits", "lower_bound", "search_prices"]
 
 _DEFLECTION = 0.6
 _PATIENCE = 6
 _SMALLEST_STEP = 0.005
 
 
-def lower_bound(sub: Sub, price_m: Floats, *, K: int, low: int, high: int, group_cost_m: float) -> float:
-    """The bound that ``price_m`` proves for ``K`` grids of the component. [household-metres]
+@dataclass(frozen=True)
+class Limits:
+    """What the bound holds for: this many grids within these limits at this cost of mixing groups."""
+
+    K: int
+    low: int
+    high: int
+    group_cost_m: float
+
+
+def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
+    """The bound that ``price_m`` proves for a component. [household-metres]
 
     Minus infinity where a price exceeds the radius although walks were cut off.
     """
-    value, _, _ = _values(sub, price_m, low, high, group_cost_m)
-    bound = float(price_m @ sub.weight) + float(np.sort(value)[:K].sum())
+    bound, _ = _evaluate(sub, price_m, limits)
     return math.floor(bound * 1000 - 0.5) / 1000 if math.isfinite(bound) else -math.inf
 
 
-def search_prices(
-    sub: Sub,
-    price_m: Floats,
-    *,
-    K: int,
-    low: int,
-    high: int,
-    group_cost_m: float,
-    value_m: float,
-    rounds: int,
-) -> Floats:
+def search_prices(sub: Sub, price_m: Floats, limits: Limits, *, value_m: float, rounds: int) -> Floats:
     """Raise the bound from the prices given, for so many rounds; ``value_m`` is a plan's objective."""
     radius_m = _radius(sub)
     price = np.minimum(price_m, radius_m)
@@ -62,27 +62,23 @@ def search_prices(
     direction = np.zeros(len(price))
     step, stale = 1.0, 0
     for _ in range(rounds):
-        value, main, _ = _values(sub, price, low, high, group_cost_m)
-        opened = np.argsort(value, kind="stable")[:K]
-        bound = float(price @ sub.weight + value[opened].sum())
+        bound, served = _evaluate(sub, price, limits)
         if not math.isfinite(bound):
             break
-        if bound > best_bound + 1e-7 * abs(best_bound):
-            stale = 0
-        else:
-            stale += 1
+        stale = 0 if bound > best_bound + 1e-7 * abs(best_bound) else stale + 1
         if bound > best_bound:
             best, best_bound = price, bound
+        if value_m - best_bound <= 1e-6 * value_m:
+            break
         if stale >= _PATIENCE:
             step, stale = step / 2, 0
             price, direction = best, np.zeros(len(price))
             if step < _SMALLEST_STEP:
                 break
             continue
-        served = _served(sub, price, opened, main[opened], low, high, group_cost_m)
         direction = (1.0 - served) + _DEFLECTION * direction
         norm = float(sub.weight @ direction**2)
-        if norm < 1e-9 or value_m - best_bound <= 1e-6 * value_m:
+        if norm < 1e-9:
             break
         price = np.minimum(price + step * max(value_m * 1.002 - bound, 0.0) / norm * direction, radius_m)
     return best
@@ -94,39 +90,19 @@ def _radius(sub: Sub) -> float:
     return math.inf if complete else float(sub.near_m.max(initial=0.0))
 
 
-def _values(sub: Sub, price: Floats, low: int, high: int, group_cost_m: float) -> tuple[Floats, Ints, Floats]:
-    m = len(sub.rows)
-    return _knapsacks(sub, price, np.arange(m), np.full(m, -3), low, high, group_cost_m)
-
-
-def _served(
-    sub: Sub, price: Floats, opened: Ints, main: Ints, low: int, high: int, group_cost_m: float
-) -> Floats:
-    """How often each row lies in the cheapest set of an opened meeting row."""
-    return _knapsacks(sub, price, opened, main, low, high, group_cost_m)[2]
-
-
-def _knapsacks(
-    sub: Sub, price: Floats, centres: Ints, main: Ints, low: int, high: int, group_cost_m: float
-) -> tuple[Floats, Ints, Floats]:
+def _evaluate(sub: Sub, price: Floats, limits: Limits) -> tuple[float, Floats]:
+    """The bound at these prices, and how often each row lies in the sets that give it."""
     radius_m = _radius(sub)
     filler = radius_m - float(price.max()) if math.isfinite(radius_m) else math.inf
+    m = len(sub.rows)
     if filler < 0:
-        return np.full(len(centres), -math.inf), main, np.zeros(len(sub.rows))
-    return _solve_knapsacks(
-        sub.near_indptr,
-        sub.near_indices,
-        sub.near_m,
-        sub.weight,
-        sub.group,
-        price,
-        centres,
-        main,
-        low,
-        min(high, sub.households),
-        float(group_cost_m),
-        filler,
-    )
+        return -math.inf, np.zeros(m)
+    fixed = (sub.near_indptr, sub.near_indices, sub.near_m, sub.weight, sub.group, price)
+    rest = (limits.low, min(limits.high, sub.households), limits.group_cost_m, filler)
+    value, main, _ = _solve_knapsacks(*fixed, np.arange(m), np.full(m, -3), *rest)
+    opened = np.argsort(value, kind="stable")[: limits.K]
+    _, _, served = _solve_knapsacks(*fixed, opened, main[opened], *rest)
+    return float(price @ sub.weight) + float(value[opened].sum()), served
 
 
 @njit(cache=True, nogil=True)

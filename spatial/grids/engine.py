@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spatial.errors import DataError, InfeasibleError, SolverError
-from spatial.grids.bound import lower_bound, search_prices
+from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
 from spatial.grids.problem import (
+    FaultLimit,
     Floats,
     GridFault,
     GridProblem,
@@ -29,7 +30,7 @@ from spatial.grids.problem import (
     pieces,
     score,
 )
-from spatial.grids.relax import counts, decide, impossible, plain_count, smallest_relaxation
+from spatial.grids.relax import counts, decide, plain_count, smallest_relaxation, why
 from spatial.grids.search import anneal, landscape
 from spatial.grids.trees import clashes, fault_size, start
 from spatial.settings import Effort, Grids
@@ -38,6 +39,8 @@ from spatial.solve import set_partition
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
 
 _BOUND_BY = "Lagrangian"
+_COUNTS = 5  # numbers of grids tried where the plain one has no feasible start
+_FAULTY_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class _Part:
     reason: str
     kept: Kept
     components: tuple[_Component, ...]
-    fixed: Ints  # grids that are kept groups
+    fixed: Ints  # grids that the bound takes as they are: kept groups, faulty grids
     n_plain: int
     objective_plain_m: float
 
@@ -226,16 +229,28 @@ class _Starts:
     def _make(self, rows: Ints, K: int | None) -> Ints | None:
         piece = cut_out(self.sub, rows)
         low, high = self.rules.low, self.rules.high
-        allowed = counts(piece.households, low=low, high=high)
         plain = _plain(piece, self.rules)
-        wanted = sorted(allowed, key=lambda k: (abs(k - plain), k)) if K is None else [K]
-        for at, each in enumerate(k for k in wanted if k in allowed):
-            if at == 1 and impossible(piece, low=low, high=high):
-                return None
-            grid = start(piece, low=low, high=high, K=each, seed=self.rules.seed, tries=self.rules.work.tries)
-            if int(grid.max()) + 1 == each and not any(fault_size(piece, grid, low, high)):
+        allowed = counts(piece.households, low=low, high=high)
+        wanted = sorted(allowed, key=lambda k: (abs(k - plain), k))[:_COUNTS] if K is None else [K]
+        tries = 1
+        for each in wanted:
+            grid = self._within_limits(piece, each, tries)
+            if grid is not None:
                 return grid
+            if tries == 1:
+                if decide(piece, low=low, high=high, seed=self.rules.seed)[0] == "infeasible":
+                    return None
+                tries = self.rules.work.tries
+                grid = self._within_limits(piece, each, tries)
+                if grid is not None:
+                    return grid
         return None
+
+    def _within_limits(self, piece: Sub, K: int, tries: int) -> Ints | None:
+        low, high = self.rules.low, self.rules.high
+        grid = start(piece, low=low, high=high, K=K, seed=self.rules.seed, tries=tries)
+        sound = int(grid.max()) + 1 == K and not any(fault_size(piece, grid, low, high))
+        return grid if sound else None
 
 
 def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> list[int | None] | None:
@@ -279,23 +294,27 @@ def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
     state, reason = decide(sub, low=low, high=high, seed=rules.seed)
     if state == "feasible":
         state, reason = "undecided", "no partition into the number of grids asked for was found"
-    wanted = {0, share or 0, _plain(sub, rules)}
-    trials = [
-        start(sub, low=low, high=high, K=K, seed=rules.seed, tries=rules.work.tries) for K in sorted(wanted)
-    ]
-    trials = [_search(sub, grid, rules) for grid in trials]
-    grid = min(
-        trials,
-        key=lambda each: (fault_size(sub, each, low, high), score(sub, each).objective_m(rules.group_cost_m)),
-    )
+    wanted = [share] if share else [0, max(_plain(sub, rules), 1)]
+    starts = [start(sub, low=low, high=high, K=K, seed=rules.seed, tries=_FAULTY_TRIES) for K in wanted]
+    grid = _search(sub, min(starts, key=lambda each: fault_size(sub, each, low, high)), rules)
     fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
     alone = "its part can't be cut into grids within the limits"
     kept = Kept((), tuple(sorted([*split, *((group, alone) for group in fit)])))
-    whole = _bounded(sub, np.arange(len(sub.rows)), grid, replace(rules, low=1, high=sub.households))
+    grid, n_fixed = _faulty_first(sub, grid, rules)
+    sound = np.flatnonzero(grid >= n_fixed)
+    components = (_bounded(cut_out(sub, sound), sound, grid[sound] - n_fixed, rules),) if len(sound) else ()
     objective_m = score(sub, grid).objective_m(rules.group_cost_m)
-    return _Part(
-        sub, grid, state, reason, kept, (whole,), np.empty(0, np.int64), int(grid.max()) + 1, objective_m
-    )
+    n_grids = int(grid.max()) + 1
+    return _Part(sub, grid, state, reason, kept, components, np.arange(n_fixed), n_grids, objective_m)
+
+
+def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:
+    """The grids numbered anew, those that break a limit first, and how many these are."""
+    households = np.bincount(grid, sub.weight)
+    bad = (households < rules.low) | (households > rules.high) | (clashes(sub, grid) > 0)
+    number = np.empty(len(bad), np.int64)
+    number[np.argsort(~bad, kind="stable")] = np.arange(len(bad))
+    return number[grid], int(bad.sum())
 
 
 # --- search and bound of one component ----------------------------------------------------------
@@ -409,11 +428,11 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     if K == 1:
         return _Component(rows, grid, np.zeros(len(grid)), rules.low, rules.high, value_m)
     mean_m = value_m / sub.households
-    limits = {"K": K, "low": rules.low, "high": rules.high, "group_cost_m": rules.group_cost_m}
+    limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
     price = search_prices(
-        sub, np.full(len(grid), 2 * mean_m), value_m=value_m, rounds=rules.work.rounds, **limits
+        sub, np.full(len(grid), 2 * mean_m), limits, value_m=value_m, rounds=rules.work.rounds
     )
-    bound_m = max(lower_bound(sub, price, **limits), 0.0)
+    bound_m = max(lower_bound(sub, price, limits), 0.0)
     return _Component(rows, grid, price, rules.low, rules.high, min(bound_m, value_m))
 
 
@@ -488,16 +507,17 @@ def _faults(done: _Part, at: int, first_grid: int, rules: _Rules) -> list[GridFa
     n_clashes = clashes(done.sub, done.grid)
     out = []
     for grid in np.flatnonzero((households < rules.low) | (households > rules.high) | (n_clashes > 0)):
-        limit = "min_households" if households[grid] < rules.low else "max_households"
+        rows = np.flatnonzero(done.grid == grid)
+        limit: FaultLimit = "min_households" if households[grid] < rules.low else "max_households"
         out.append(
             GridFault(
                 part=at,
                 grid=first_grid + int(grid),
-                rows=done.sub.rows[done.grid == grid],
+                rows=done.sub.rows[rows],
                 households=int(households[grid]),
                 state=done.state,
                 limit="locked_grid" if n_clashes[grid] else limit,
-                reason=done.reason,
+                reason=why(done.sub, rows, low=rules.low, high=rules.high) or done.reason,
                 relaxation=relaxation,
                 needs_join=done.sub.households < rules.low,
             )

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 __all__ = [
+    "FaultLimit",
     "Floats",
     "GridFault",
     "GridProblem",
@@ -33,6 +34,7 @@ __all__ = [
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 State = Literal["feasible", "infeasible", "undecided"]
+FaultLimit = Literal["min_households", "max_households", "locked_grid"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class GridFault:
     rows: Ints
     households: int
     state: State
-    limit: Literal["min_households", "max_households", "locked_grid"]
+    limit: FaultLimit
     reason: str
     relaxation: Mapping[str, int]
     needs_join: bool
@@ -90,11 +92,18 @@ class GridFault:
 class Partition:
     """Every row in one grid, with the proof of how good that is.
 
-    ``walk_m`` is the sum of weight × walk to the medoid of the row's grid; ``group_cost_m`` the sum
-    over rows outside the main group of their grid of weight × ``settings.group_cost_m`` (rows without
-    a group cost nothing). Their sum is the objective; ``bound_m`` is proven to lie at or below the
-    objective of every partition with the same number of grids in each component and the same kept
-    groups. ``multipliers`` is what :func:`spatial.grids.bound.lower_bound` takes to prove it anew.
+        ``walk_m`` is the sum of weight × walk to the medoid of the row's grid; ``group_cost_m`` the sum
+        over rows outside the main group of their grid of weight × ``settings.group_cost_m`` (rows without
+        a group cost nothing). Their sum is the objective; ``bound_m`` is proven to lie at or below the
+    objective of every partition with the same kept groups, the same faulty grids and the same number of
+    grids in each component. ``multipliers`` prove it anew by the formula in :mod:`spatial.grids.bound`:
+
+    - ``price_m`` (n,) and ``component`` (n,): price and component of each row; component −1 for rows whose
+      grid the bound takes as it is (kept groups, faulty grids, components of one grid), at its own cost;
+    - ``component_grids``, ``component_low``, ``component_high``: K and limits of each component.
+
+    ``n_plain`` and ``objective_plain_m`` are the number of grids when no group is kept whole, and the best
+    objective met at that number in a quarter of the starts.
     """
 
     grid: Ints  # (n,) 0..K−1
@@ -107,8 +116,8 @@ class Partition:
     bound_m: float
     bound_by: str
     multipliers: Mapping[str, NDArray]
-    n_plain: int  # number of grids when no group is kept whole
-    objective_plain_m: float  # best objective found at that number, none kept
+    n_plain: int
+    objective_plain_m: float
     kept_groups: tuple[int, ...]  # village groups that are one grid by themselves
     split_groups: tuple[tuple[int, str], ...]  # fit to be one grid, yet not kept: group and reason
     faults: tuple[GridFault, ...]

@@ -7,20 +7,31 @@ small parts. What none of them settles is *undecided*.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
 
-from spatial.grids.problem import State, Sub
+from spatial.grids.problem import Ints, State, Sub
 from spatial.grids.trees import fault_size, start
 
-__all__ = ["SMALL_ROWS", "counts", "decide", "impossible", "plain_count", "smallest_relaxation"]
+__all__ = [
+    "SMALL_ROWS",
+    "counts",
+    "decide",
+    "impossible",
+    "plain_count",
+    "smallest_relaxation",
+    "suspicious",
+    "why",
+]
 
 SMALL_ROWS = 60  # rows up to which a part is decided exhaustively
 _NODES = 200_000  # nodes of the exhaustive search
+_LOCAL_NODES = 2_000
 _TRIES = 4
+_COUNTS = 5  # numbers of grids tried before a component stays undecided
 
 
 def counts(households: int, *, low: int, high: int) -> range:
@@ -38,28 +49,49 @@ def plain_count(households: int, *, low: int, high: int, target: int) -> int:
 
 def decide(sub: Sub, *, low: int, high: int, seed: int) -> tuple[State, str]:
     """Whether a connected component can be cut into grids within the limits; why not, if not."""
-    reason = impossible(sub, low=low, high=high)
-    if reason:
-        return "infeasible", reason
-    found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
-    if found is not None:
-        return ("feasible", "") if found else ("infeasible", "every partition in one piece was tried")
-    for K in counts(sub.households, low=low, high=high):
-        grid = start(sub, low=low, high=high, K=K, seed=seed, tries=_TRIES)
+    allowed = counts(sub.households, low=low, high=high)
+    plain = plain_count(sub.households, low=low, high=high, target=(low + high) // 2)
+    suspects: Ints | None = None
+    for K in sorted(allowed, key=lambda k: (abs(k - plain), k))[:_COUNTS]:
+        grid = start(sub, low=low, high=high, K=K, seed=seed, tries=1 if suspects is None else _TRIES)
         if int(grid.max()) + 1 == K and not any(fault_size(sub, grid, low, high)):
             return "feasible", ""
+        if suspects is None:
+            suspects = suspicious(sub, grid, low=low, high=high)
+            reason = impossible(sub, suspects, low=low, high=high)
+            if reason:
+                return "infeasible", reason
+            found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
+            if found is not None:
+                return ("feasible", "") if found else ("infeasible", "every partition in one piece was tried")
+    if not allowed:
+        return "infeasible", impossible(sub, np.empty(0, np.int64), low=low, high=high)
     return "undecided", "no partition within the limits was found within the work limit"
 
 
-def impossible(sub: Sub, *, low: int, high: int) -> str:
-    """A proof that no partition within the limits exists, as a sentence; empty where none was found."""
+def suspicious(sub: Sub, grid: Ints, *, low: int, high: int) -> Ints:
+    """Rows of the grids that break a limit."""
+    households = np.bincount(grid, sub.weight)
+    return np.flatnonzero(((households < low) | (households > high))[grid])
+
+
+def impossible(sub: Sub, suspects: Ints, *, low: int, high: int) -> str:
+    """A proof that no partition within the limits exists, as a sentence; empty where none was found.
+
+    ``suspects`` are rows for which it is worth asking whether any grid could hold them.
+    """
     if not counts(sub.households, low=low, high=high):
         return f"{sub.households} households can't be shared out into grids of {low} to {high}"
     units = _Units.of(sub)
     heaviest = max(units.weight)
     if heaviest > high:
         return f"{heaviest} households have to stay together, more than {high}"
-    return _blocked_branch(units, low, high)
+    return _lonely(units, suspects, low, high) or _blocked_branch(units, low, high)
+
+
+def why(sub: Sub, rows: Ints, *, low: int, high: int) -> str:
+    """The reason that lies in ``rows`` themselves, if there is one: no grid can hold one of them."""
+    return _lonely(_Units.of(sub), rows, low, high)
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,8 @@ class _Units:
     graph: nx.Graph
     weight: list[int]
     lock: list[int]  # −1 free
+    near: list[int]  # neighbours of each unit, as the bits of an integer
+    of_row: Ints
 
     @staticmethod
     def of(sub: Sub) -> _Units:
@@ -82,7 +116,37 @@ class _Units:
         graph.add_edges_from(np.unique(np.column_stack((owner, other))[owner < other], axis=0).tolist())
         weight = np.bincount(unit, sub.weight).astype(np.int64)
         lock = np.where(names >= len(free), names - len(free), -1)
-        return _Units(graph, weight.tolist(), lock.tolist())
+        near = [sum(1 << other for other in graph[node]) for node in range(len(names))]
+        return _Units(graph, weight.tolist(), lock.tolist(), near, unit)
+
+
+def _lonely(units: _Units, rows: Ints, low: int, high: int) -> str:
+    for unit in np.unique(units.of_row[rows]):
+        if not _may_lie_in_grid(units, int(unit), low, high):
+            households = units.weight[unit]
+            return (
+                f"no grid of {low} to {high} in one piece can hold the {households} households at one point"
+            )
+    return ""
+
+
+def _may_lie_in_grid(units: _Units, node: int, low: int, high: int) -> bool:
+    """False only where every set in one piece around ``node`` was seen to miss the limits."""
+    stack = [(0, 1 << node, units.weight[node], units.near[node])]  # kept out, grid, households, neighbours
+    for _ in range(_LOCAL_NODES):
+        if not stack:
+            return False
+        out, grid, households, near = stack.pop()
+        if households >= low:
+            return True
+        around = near & ~grid & ~out
+        if not around:
+            continue
+        pick = (around & -around).bit_length() - 1
+        stack.append((out | 1 << pick, grid, households, near))
+        if households + units.weight[pick] <= high:
+            stack.append((out, grid | 1 << pick, households + units.weight[pick], near | units.near[pick]))
+    return True
 
 
 def _blocked_branch(units: _Units, low: int, high: int) -> str:
@@ -164,7 +228,7 @@ class _Search:
     def __init__(self, units: _Units, low: int, high: int) -> None:
         self.weight, self.lock = units.weight, units.lock
         self.low, self.high = low, high
-        self.near = [sum(1 << other for other in units.graph[node]) for node in range(len(self.weight))]
+        self.near = units.near
         self.twins = [self._lower_twins(node) for node in range(len(self.weight))]
         self.known: dict[int, bool] = {}
         self.nodes = 0
@@ -240,28 +304,30 @@ def _bits(units: int) -> Iterator[int]:
 def smallest_relaxation(sub: Sub, *, low: int, high: int, seed: int) -> dict[str, int]:
     """The nearest value of each limit, the other left alone, at which the component can be cut.
 
-    Found by halving: a wider limit never hurts. Every value given was reached by a partition; it is
-    the smallest change wherever :func:`decide` leaves nothing undecided on the way.
+    Every value given was reached by a partition; it is the smallest change wherever :func:`decide`
+    leaves nothing undecided on the way.
     """
-    out: dict[str, int] = {}
-    lowest = _first(lambda down: _works(sub, low - down, high, seed), low - 1)
-    if lowest is not None:
-        out["min_households"] = low - lowest
-    widest = _first(lambda up: _works(sub, low, high + up, seed), max(sub.households - high, 0))
-    if widest is not None:
-        out["max_households"] = high + widest
-    return out
+    steps = {
+        "min_households": _first(lambda step: _works(sub, low - step, high, seed), low - 1),
+        "max_households": _first(lambda step: _works(sub, low, high + step, seed), sub.households - high),
+    }
+    today = {"min_households": (low, -1), "max_households": (high, 1)}
+    return {name: today[name][0] + today[name][1] * step for name, step in steps.items() if step}
 
 
 def _works(sub: Sub, low: int, high: int, seed: int) -> bool:
     return decide(sub, low=low, high=high, seed=seed)[0] == "feasible"
 
 
-def _first(works, most: int) -> int | None:  # type: ignore[no-untyped-def]
-    """Least step of 1..most that works, for a test that stays true once it is; None if ``most`` does not."""
-    if most < 1 or not works(most):
+def _first(works: Callable[[int], bool], most: int) -> int | None:
+    """Least step of 1..most that works, for a test that stays true once it is: doubling, then halving."""
+    fails, holds = 0, 1
+    while holds <= most and not works(holds):
+        if holds == most:
+            return None
+        fails, holds = holds, min(2 * holds, most)
+    if holds > most:
         return None
-    fails, holds = 0, most
     while holds - fails > 1:
         middle = (fails + holds) // 2
         if works(middle):
