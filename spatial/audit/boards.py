@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spatial.audit.board_bound import board_bound_faults
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that, say
+from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that
 from spatial.audit.sites import place_faults, site_faults
 from spatial.audit.ways import cut_ways, far_from
-from spatial.errors import Remark, fault
+from spatial.errors import Remark
 from spatial.network import doors, snap_points
 
 __all__ = ["board_faults"]
@@ -48,7 +49,7 @@ def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
         *_walk_faults(book, walked),
         *column_differs(at, ids, boards["households_served"], _served_by(book, walked)),
         *_keeper_faults(book),
-        *_bound_faults(book),
+        *board_bound_faults(book),
         *figures_differ("boards", said, figures),
     ]
     return remarks, figures
@@ -152,16 +153,3 @@ def _keeper_faults(book: Book) -> Iterator[Remark]:
         names = book.layers["grids"].set_index("grid_id")["name"]
         own = boards["grid_id"].map(names) + "党小组"
     yield from column_differs("boards.keeper_role", boards["site_id"], boards["keeper_role"], own, text=True)
-
-
-def _bound_faults(book: Book) -> Iterator[Remark]:
-    """Bounds that the plan is better than."""
-    said = book.summary["boards"]
-    served, at_most = said["households_served"], said["bound_served"]
-    if at_most is not None and served > at_most:
-        text = f"{served} households are served, the bound says at most {at_most}"
-        yield fault("bound-broken", text, layer="summary", column="boards.bound_served")
-    total_m, at_least_m = said["total_walk_m"], said["bound_household_m"]
-    if at_least_m is not None and total_m < at_least_m - LENGTH_M:
-        text = f"the walks add up to {say(total_m)} m, the bound says at least {say(at_least_m)}"
-        yield fault("bound-broken", text, layer="summary", column="boards.bound_household_m")

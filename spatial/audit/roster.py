@@ -136,12 +136,23 @@ def people_faults(book: Book, roster: Roster) -> Iterator[Remark]:
     for name in ("residents", "elderly"):
         yield from column_differs(f"households.{name}", ids, said[name], roster.table[name])
     yield from column_differs("households.group", ids, said["group"], roster.table["group"], text=True)
-    off_m = np.hypot(*(shapely.get_coordinates(said.geometry.to_numpy()) - roster.stops.point_xy).T)
-    off = (off_m > LENGTH_M) & (n_rows[row] == 1)
-    yield from rows_that(
-        off, ids, "drawn-elsewhere", "are drawn elsewhere than their door", at="households.geometry"
-    )
+    shown = said.geometry.to_numpy()
+    off_m = np.hypot(*(shapely.get_coordinates(shown) - roster.stops.point_xy).T)
+    has_door = roster.served & (n_rows[row] == 1)  # a far row has none, a part shows its slice of the house
+    off_m = np.where(has_door, off_m, _from_house_m(book, shown, site.geometry.to_numpy()[row]))
+    text = "are drawn elsewhere than their door, or away from their house"
+    yield from rows_that(off_m > LENGTH_M, ids, "drawn-elsewhere", text, at="households.geometry")
     yield from _far_faults(book, roster)
+
+
+def _from_house_m(book: Book, shown: NDArray[np.object_], own: NDArray[np.object_]) -> Floats:
+    """How far points are from the household's own footprint or point, or from the nearest building. [m]"""
+    off_m = shapely.distance(shown, shapely.convex_hull(own))
+    buildings = book.site.layer("buildings").geometry.to_numpy()
+    if not buildings.size:
+        return off_m
+    near = buildings[shapely.STRtree(buildings).nearest(shown)]
+    return np.minimum(off_m, shapely.distance(shown, near))
 
 
 def _far_faults(book: Book, roster: Roster) -> Iterator[Remark]:
