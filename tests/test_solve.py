@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
@@ -160,6 +160,7 @@ def stored(walk: NDArray[np.float64], near: NDArray[np.bool_]) -> sparse.csr_arr
 
 @given(seed=seeds, n=st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
+@example(seed=388, n=2)
 def test_p_median_agrees_with_trying_every_choice(seed: int, n: int) -> None:
     """First the most served within the cap, then the least walk; ties, zeros and missing pairs occur."""
     random = np.random.default_rng(seed)

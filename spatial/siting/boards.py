@@ -23,7 +23,7 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, doors, snap_points, walks
 from spatial.settings import Settings
 from spatial.siting.candidates import candidate_sites, geographic_order, unreachable_doubt
-from spatial.solve import Solution, cover_limits, gap_between, max_cover, p_median
+from spatial.solve import Solution, cover_limits, gap_between, max_cover, p_median, within
 
 __all__ = ["BoardPlan", "plan_boards"]
 
@@ -184,21 +184,13 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
 def _most_served(task: _Task, settings: Settings) -> Solution:
     """Step 1: the most households within ``walk_m``."""
     return max_cover(
-        _within(task.walk_m, settings.boards.walk_m),
+        within(task.walk_m, settings.boards.walk_m),
         task.households,
         n=settings.boards.n_boards - int(task.required.sum()),
         fixed=task.existing | task.required,
         barred=task.barred,
         effort=settings.work.effort,
         seed=settings.work.seed,
-    )
-
-
-def _within(walk_m: sparse.csr_array, limit_m: float) -> sparse.csr_array:
-    near = walk_m.data <= limit_m
-    indptr = np.concatenate([[0], np.cumsum(near)])[walk_m.indptr]
-    return sparse.csr_array(
-        (np.ones(int(near.sum()), dtype=bool), walk_m.indices[near], indptr), walk_m.shape
     )
 
 
@@ -211,7 +203,7 @@ def _least_walk(task: _Task, settings: Settings, served: Solution) -> tuple[Bool
         return served.chosen, None
     fixed, n = task.existing | task.required, settings.boards.n_boards - int(task.required.sum())
     sure, never = cover_limits(
-        _within(task.walk_m, settings.boards.walk_m),
+        within(task.walk_m, settings.boards.walk_m),
         task.households,
         served.duals,
         n=n,

@@ -45,6 +45,7 @@ NOTHING_M = 1e-3  # a lamp that adds less is not placed
 ORDER_SHORT = 0.02  # the share by which the free order may fall short of the curve
 CURVE_ROWS = 60_000  # stretches times points of the curve, within these limits
 LEAST_POINTS, MOST_POINTS = 5, 20
+CURVE_GAP = 0.001  # of every point
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ def _curve(task: _Task, settings: Settings, chosen: BoolArray) -> _Curve:
             n=n,
             fixed=task.existing,
             barred=task.barred,
+            enough=CURVE_GAP,
             effort=settings.work.effort,
             seed=settings.work.seed,
         )

@@ -8,6 +8,7 @@ from spatial.solve.cover import (
     max_cover,
     merged_rows,
     set_cover,
+    within,
 )
 from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
@@ -25,4 +26,5 @@ __all__ = [
     "p_median",
     "set_cover",
     "set_partition",
+    "within",
 ]

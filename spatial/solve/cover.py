@@ -36,6 +36,7 @@ def max_cover(
     barred: BoolArray | None = None,
     cost: FloatArray | None = None,
     budget: float | None = None,
+    enough: float = 0.0,
     effort: Effort = "normal",
     seed: int = 1,
 ) -> Solution:
@@ -54,6 +55,8 @@ def max_cover(
         Sites that always count, and sites that never do.
     cost, budget : (k,) array and float, optional
         The added sites cost at most ``budget`` together.
+    enough : float
+        A gap at which the search may rest. 0: only a proven optimum is enough.
     effort, seed
         See :func:`spatial.solve.program.solve_program`.
 
@@ -85,11 +88,7 @@ def max_cover(
         row_upper=upper,
         integer=np.arange(n_sites + n_rows) < n_sites,
     )
-    answer = solve_program(
-        program,
-        effort=effort,
-        seed=seed,
-    )
+    answer = solve_program(program, effort=effort, seed=seed, enough=enough)
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
     value = float(weight[covered(covers, chosen)].sum())
@@ -162,6 +161,13 @@ def set_cover(
 def covered(covers: sparse.csr_array, chosen: BoolArray) -> BoolArray:
     """Rows that at least one chosen site covers."""
     return covers @ chosen.astype(np.float64) > 0
+
+
+def within(cost: sparse.csr_array, limit: float) -> sparse.csr_array:
+    """Stored pairs that cost at most ``limit``, as a covering; zeros count."""
+    near = cost.data <= limit
+    indptr = np.concatenate([[0], np.cumsum(near)])[cost.indptr]
+    return sparse.csr_array((np.ones(int(near.sum()), dtype=bool), cost.indices[near], indptr), cost.shape)
 
 
 def cover_bound(

@@ -28,6 +28,7 @@ from scipy import sparse
 
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
+from spatial.solve.cover import max_cover, within
 from spatial.solve.program import Program, solve_program, solver_name
 from spatial.solve.solution import Solution, gap_between
 
@@ -81,7 +82,7 @@ def p_median(
         Rows of at least the weight ``least_served`` must have a chosen site at a cost of at most ``cap``.
         Meant for the most that can be served, as :func:`spatial.solve.max_cover` finds it.
     start : (k,) array of bool, optional
-        A choice that serves ``least_served``; the answer is never worse.
+        A choice that serves ``least_served``; the answer is never worse. None: one is sought first.
     effort, seed
         See :func:`spatial.solve.program.solve_program`.
 
@@ -101,6 +102,10 @@ def p_median(
     fixed = np.zeros(n_sites, dtype=bool) if fixed is None else fixed
     barred = np.zeros(n_sites, dtype=bool) if barred is None else barred
     task = _task(walk, weight, fixed, ~fixed & ~barred, n, unreached, cap, least_served)
+    if start is None and np.isfinite(cap):
+        start = max_cover(
+            within(walk, cap), weight, n=n, fixed=fixed, barred=barred, effort=effort, seed=seed
+        ).chosen
     starts = [fixed] if start is None else [fixed, start | fixed]
     best = min((_by_swaps(task, each) for each in starts), key=lambda chosen: _ordered_value(task, chosen))
     bound = _lagrangian(task, best, ROUNDS[effort])

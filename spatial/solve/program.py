@@ -95,6 +95,7 @@ def solve_program(
     seed: int = 1,
     start: FloatArray | None = None,
     whole_costs: bool = False,
+    enough: float = 0.0,
 ) -> Answer:
     """The best choice found and a proven bound.
 
@@ -109,6 +110,8 @@ def solve_program(
         A feasible solution; the answer is never worse.
     whole_costs : bool
         Every choice costs a whole number, so a bound of 7.01 is a bound of 8.
+    enough : float
+        A gap at which the search may rest, as a share of the bound.
 
     Raises
     ------
@@ -134,7 +137,7 @@ def solve_program(
     )
     for n_core in CORES[effort]:
         answer = _improve(task, answer, n_core)
-        if answer.proved:
+        if answer.proved or answer.value - answer.bound <= enough * abs(answer.bound):
             return answer
     while not len(answer.x) and n_core < len(reduced):
         n_core *= 2
