@@ -78,7 +78,7 @@ def run(place: str) -> None:
             answer = partition(problem, Grids(group_cost_m=group_cost_m), effort=effort)
             cpu_s = time.process_time() - begin_s
             print(
-                f"  group cost {group_cost_m:3.0f} {effort:8} {len(answer.medoid)} grids, plain {answer.n_plain}"
+                f"  cost {group_cost_m:3.0f} {effort:8} {len(answer.medoid)} grids ({answer.n_plain})"
                 f"  objective {answer.objective_m / households:.3f}  bound {answer.bound_m / households:.3f}"
                 f"  gap {answer.objective_m / answer.bound_m - 1:.2%}  {cpu_s:.1f} s CPU"
             )

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial.errors import DataError, InfeasibleError, SolverError
 from spatial.grids.bound import Limits, lower_bound, search_prices
@@ -55,7 +56,7 @@ class _Work:
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(starts=3, steps=6, reheats=0, rounds=40, tries=4),
+    "quick": _Work(starts=3, steps=6, reheats=0, rounds=60, tries=4),
     "normal": _Work(starts=8, steps=12, reheats=4, rounds=150, tries=8),
     "thorough": _Work(starts=24, steps=20, reheats=12, rounds=400, tries=16),
 }
@@ -76,13 +77,11 @@ class _Rules:
 
 @dataclass(frozen=True)
 class _Component:
-    """A piece of a part with its grids, and the prices that bound what they could be."""
+    """A piece of a part that is bounded by itself, and the proof."""
 
     rows: Ints  # within the part
-    grid: Ints  # 0..K−1
+    K: int
     price_m: Floats
-    low: int  # limits the bound holds for
-    high: int
     bound_m: float
 
 
@@ -281,10 +280,10 @@ def _plan_around(
             first = begin.of(rows, None)
         assert first is not None
         piece = cut_out(sub, rows)
-        component = _bounded(piece, rows, _search(piece, first, rules), rules)
-        grid[rows] = n_grids + component.grid
-        n_grids += int(component.grid.max()) + 1
-        components.append(component)
+        found = _search(piece, first, rules)
+        grid[rows] = n_grids + found
+        n_grids += int(found.max()) + 1
+        components.append(_bounded(piece, rows, found, rules))
     return grid, tuple(components), np.arange(len(kept.groups))
 
 
@@ -422,68 +421,49 @@ class _Pool:
 
 def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     """The component with the prices that bound its objective."""
-    worth = score(sub, grid)
-    value_m = worth.objective_m(rules.group_cost_m)
+    value_m = score(sub, grid).objective_m(rules.group_cost_m)
     K = int(grid.max()) + 1
     if K == 1:
-        return _Component(rows, grid, np.zeros(len(grid)), rules.low, rules.high, value_m)
-    mean_m = value_m / sub.households
+        return _Component(rows, K, np.zeros(len(rows)), value_m)
     limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
-    price = search_prices(
-        sub, np.full(len(grid), 2 * mean_m), limits, value_m=value_m, rounds=rules.work.rounds
-    )
-    bound_m = max(lower_bound(sub, price, limits), 0.0)
-    return _Component(rows, grid, price, rules.low, rules.high, min(bound_m, value_m))
+    price = search_prices(sub, limits, value_m=value_m, rounds=rules.work.rounds)
+    return _Component(rows, K, price, min(max(lower_bound(sub, price, limits), 0.0), value_m))
 
 
 # --- the answer ---------------------------------------------------------------------------------
 
 
 def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _Rules) -> Partition:
-    n = len(problem.weight)
-    grid, component = np.empty(n, np.int64), np.full(n, -1, np.int64)
-    price = np.zeros(n)
-    limits: list[tuple[int, int, int]] = []  # grids, low, high per component with a Lagrangian bound
-    n_grids, bound_m = 0, 0.0
+    n_grids = np.array([int(each.grid.max()) + 1 for each in done], np.int64)
+    first_grid = np.cumsum(n_grids) - n_grids
+    grid = np.empty(len(part), np.int64)
+    bound_m = 0.0
     faults: list[GridFault] = []
     for at, each in enumerate(done):
-        rows = each.sub.rows
-        grid[rows] = n_grids + each.grid
-        faults.extend(_faults(each, at, n_grids, rules))
+        grid[each.sub.rows] = first_grid[at] + each.grid
+        faults.extend(_faults(each, at, int(first_grid[at]), rules))
         worth = score(each.sub, each.grid)
         bound_m += float((worth.walk_m + rules.group_cost_m * worth.outside)[each.fixed].sum())
-        for piece in each.components:
-            bound_m += piece.bound_m
-            K = int(piece.grid.max()) + 1
-            if K > 1:
-                component[rows[piece.rows]] = len(limits)
-                price[rows[piece.rows]] = piece.price_m
-                limits.append((K, piece.low, piece.high))
-        n_grids += int(each.grid.max()) + 1
+        bound_m += sum(component.bound_m for component in each.components)
     worth = score(problem, grid)
-    table = np.array(limits, np.int64).reshape(-1, 3)
     return Partition(
         grid=grid,
         medoid=worth.medoid,
         part=part,
         state=tuple(each.state for each in done),
-        part_grids=np.array([int(each.grid.max()) + 1 for each in done], np.int64),
+        part_grids=n_grids,
         walk_m=float(worth.walk_m.sum()),
         group_cost_m=float(rules.group_cost_m * worth.outside.sum()),
         bound_m=bound_m,
         bound_by=_BOUND_BY,
-        multipliers={
-            "price_m": price,
-            "component": component,
-            "component_grids": table[:, 0],
-            "component_low": table[:, 1],
-            "component_high": table[:, 2],
-        },
+        multipliers=_multipliers(problem, done, rules),
         n_plain=sum(each.n_plain for each in done),
         objective_plain_m=float(sum(each.objective_plain_m for each in done)),
-        kept_groups=tuple(int(g) for each in done for g in _names(problem, each.sub, each.kept.groups)),
+        kept_groups=tuple(
+            int(g) for each in done for g in _names(problem, each.sub.rows)[[*each.kept.groups]]
+        ),
         split_groups=tuple(
-            (int(_names(problem, each.sub, [group])[0]), why)
+            (int(_names(problem, each.sub.rows)[group]), why)
             for each in done
             for group, why in each.kept.split
         ),
@@ -492,10 +472,29 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
     )
 
 
-def _names(problem: GridProblem, sub: Sub, groups: Sequence[int]) -> Ints:
-    """The problem's own numbers of a part's groups."""
-    group = problem.group[sub.rows]
-    return np.unique(group[group >= 0])[np.asarray(groups, np.int64)]
+def _multipliers(problem: GridProblem, done: Sequence[_Part], rules: _Rules) -> dict[str, NDArray]:
+    """What proves the bound anew, as described at :class:`Partition`."""
+    price, component = np.zeros(len(problem.weight)), np.full(len(problem.weight), -1, np.int64)
+    K: list[int] = []
+    for each in done:
+        for piece in (piece for piece in each.components if piece.K > 1):
+            rows = each.sub.rows[piece.rows]
+            component[rows] = len(K)
+            price[rows] = piece.price_m
+            K.append(piece.K)
+    return {
+        "price_m": price,
+        "component": component,
+        "component_grids": np.array(K, np.int64),
+        "component_low": np.full(len(K), rules.low, np.int64),
+        "component_high": np.full(len(K), rules.high, np.int64),
+    }
+
+
+def _names(problem: GridProblem, rows: Ints) -> Ints:
+    """The problem's own numbers of the groups among ``rows``."""
+    group = problem.group[rows]
+    return np.unique(group[group >= 0])
 
 
 def _faults(done: _Part, at: int, first_grid: int, rules: _Rules) -> list[GridFault]:
