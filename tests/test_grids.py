@@ -29,7 +29,7 @@ from spatial.grids.units import ride, slice_middles, split_rows
 from spatial.load import Site, read_site
 from spatial.network import build_network, doors
 from spatial.schema import PLAN_LAYERS, SUMMARY
-from spatial.settings import Settings, read_settings
+from spatial.settings import Grids, Settings, read_settings
 from tests.conftest import SHANNAN
 from tests.drawn import drawn_site, layer
 
@@ -75,7 +75,7 @@ def test_a_building_is_split_into_equal_parts_with_its_people_shared_out() -> No
     houses = layer(
         "households", [Point(0, 0)] * 2, household_id=["a", "b"], households=[101, 50], residents=[7, None]
     )
-    parts = split_rows(houses, most=50)
+    parts = split_rows(houses, Grids())
     assert parts["household_id"].tolist() == ["a", "a", "a", "b"]
     assert parts["part"].tolist() == [1, 2, 3, 0]
     assert parts["households"].tolist() == [33, 34, 34, 50]
@@ -93,12 +93,29 @@ def test_parts_add_up_and_are_as_equal_as_can_be(rows: list[tuple[int, int]], mo
     houses = layer(
         "households", [Point(0, 0)] * len(rows), household_id=ids, households=count, residents=people
     )
-    parts = split_rows(houses, most=most).groupby("row")
+    limits = Grids(min_households=1, target_households=most, max_households=most)
+    parts = split_rows(houses, limits).groupby("row")
     assert parts["households"].sum().tolist() == list(count)
     assert parts["residents"].sum().tolist() == list(people)
     assert (parts["households"].max() <= most).all()
     assert (parts["households"].max() - parts["households"].min() <= 1).all()
     assert parts.size().tolist() == [-(-each // most) for each in count]
+
+
+@pytest.mark.parametrize(
+    ("households", "parts"),
+    [
+        (50, [50]),
+        (55, [27, 28]),  # neither can be a grid alone, but one part is too many households
+        (70, [35, 35]),
+        (81, [40, 41]),  # three parts of 27 would fit no two together and none alone
+        (94, [31, 31, 32]),  # two parts of 47 would leave no room for three neighbours
+        (338, [37] * 4 + [38] * 5),
+    ],
+)
+def test_parts_leave_room_for_neighbours_and_can_be_grids_alone(households: int, parts: list[int]) -> None:
+    house = layer("households", [Point(0, 0)], household_id=["a"], households=[households])
+    assert sorted(split_rows(house, Grids())["households"]) == sorted(parts)
 
 
 def test_slices_follow_each_other_along_the_long_side() -> None:
@@ -628,10 +645,10 @@ def test_kotka_is_cut_but_for_what_is_proved_impossible(place: Callable[[str], P
     assert "undecided" not in states.values()
     assert {n: states[n] for n in (3, 5, 38)} == {3: "infeasible", 5: "infeasible", 38: "feasible"}
     wrong = ~plan.grids["households"].between(30, 50)
-    # Two parts, a dead end of 12 behind a building of 94, and 28 at one point between 34 and 35.
-    assert sorted(plan.grids.loc[wrong, "households"]) == [3, 5, 12, 28]
+    # Two parts, and 28 at one point whose only ways out lead past one household to 34 and to 35.
+    assert sorted(plan.grids.loc[wrong, "households"]) == [3, 5, 28]
     assert (plan.grids["fault"].notna() == wrong).all()
     told = [each for each in plan.remarks if each.code == "grid-infeasible"]
-    assert len(told) == 4 and all(each.ids and each.remedy for each in told)
+    assert len(told) == 3 and all(each.ids and each.remedy for each in told)
     assert sum("in a straight line" in each.remedy for each in told) == 2
     assert plan.figures["contiguous_share"] == 1

@@ -123,9 +123,11 @@ def people_faults(book: Book, roster: Roster) -> Iterator[Remark]:
     total = np.bincount(row, roster.households, minlength=len(site))
     yield from column_differs("households.households", site["household_id"], total, whole)
     limits = book.settings.grids
-    n_parts = -(-whole // limits.max_households) if limits.split_buildings else np.ones_like(whole)
     n_rows = np.bincount(row, minlength=len(site))
-    yield from column_differs("households.part", site["household_id"], n_rows, np.maximum(n_parts, 1))
+    large = (whole > limits.max_households) & limits.split_buildings
+    wrong = np.where(large, whole > n_rows * limits.max_households, n_rows != 1)
+    text = "are split although they fit a grid, or are not split enough to fit"
+    yield from rows_that(wrong, site["household_id"], "parts-wrong", text, at="households.part")
     uneven = np.abs(roster.households - whole[row] / n_rows[row]) >= 1
     yield from rows_that(
         uneven, ids, "parts-uneven", "are parts less equal than can be", at="households.households"

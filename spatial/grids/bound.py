@@ -36,6 +36,7 @@ __all__ = ["Limits", "lower_bound", "search_prices"]
 _DEFLECTION = 0.6
 _PATIENCE = 6
 _SMALLEST_STEP = 0.005
+_BATCH = 4  # knapsacks solved at a time, over K
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,12 @@ def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> F
     return best
 
 
-def _smallest(value: Floats, K: int) -> Ints:
-    return np.sort(np.argsort(value, kind="stable")[:K])
+def _smallest(value: Floats, n: int) -> Ints:
+    """Places of the ``n`` smallest, in order of place; of equals the first."""
+    if n >= len(value):
+        return np.arange(len(value))
+    low = np.flatnonzero(value <= np.partition(value, n - 1)[n - 1])
+    return np.sort(low[np.argsort(value[low], kind="stable")[:n]])
 
 
 def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> Ints:
@@ -146,9 +151,10 @@ def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> Ints:
     exact = np.zeros(len(known), bool)
     while True:
         picked = _smallest(known, pairs.limits.K)
-        guessed = picked[~exact[picked]]
-        if not len(guessed):
+        if exact[picked].all():
             return picked
+        likely = _smallest(known, _BATCH * pairs.limits.K)
+        guessed = likely[~exact[likely]]
         known[guessed], _ = pairs.knapsacks(price, guessed, count=False)
         exact[guessed] = True
 

@@ -91,6 +91,8 @@ def impossible(sub: Sub, suspects: Ints, *, low: int, high: int) -> str:
 
 def why(sub: Sub, rows: Ints, *, low: int, high: int) -> str:
     """The reason that lies in ``rows`` themselves, if there is one: no grid can hold one of them."""
+    if sub.households < low:
+        return f"its part of the alleys holds no more than {sub.households} households"
     return _lonely(_Units.of(sub), rows, low, high)
 
 
@@ -125,7 +127,7 @@ def _lonely(units: _Units, rows: Ints, low: int, high: int) -> str:
         if not _may_lie_in_grid(units, int(unit), low, high):
             households = units.weight[unit]
             return (
-                f"no grid of {low} to {high} in one piece can hold the {households} households at one point"
+                f"no grid of {low} to {high} in one piece can hold the row of {households} households in it"
             )
     return ""
 

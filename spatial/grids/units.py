@@ -23,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 from spatial.errors import DataError, Remark, doubt, note
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks, doors, walks
-from spatial.settings import Settings
+from spatial.settings import Grids, Settings
 
 __all__ = ["Units", "codes", "footprints", "make_units", "near_walks"]
 
@@ -75,8 +75,7 @@ def make_units(site: Site, network: AlleyNetwork, settings: Settings) -> Units:
     """
     households = site.layer("households")
     stops = doors(site, network, settings)
-    most = settings.grids.max_households if settings.grids.split_buildings else None
-    table = split_rows(households, most=most)
+    table = split_rows(households, settings.grids)
     row = table["row"].to_numpy()
     footprint = footprints(site, stops.point_xy)[row]
     table["served"] = stops.edge[row] >= 0
@@ -94,15 +93,20 @@ def make_units(site: Site, network: AlleyNetwork, settings: Settings) -> Units:
     return Units(units, stops.take(row), footprint, host, remarks)
 
 
-def split_rows(households: GeoDataFrame, *, most: int | None) -> pd.DataFrame:
-    """One row per household row, or per part where it holds more than ``most`` households.
+def split_rows(households: GeoDataFrame, limits: Grids) -> pd.DataFrame:
+    """One row per household row, or per part where it holds more than a grid may and may be split.
 
-    A row is cut into ``ceil(households / most)`` parts, as equal as whole households allow, the
-    larger ones last; residents, elderly and party members are shared out in whole numbers in
-    proportion and add up to the row's.
+    The parts are as equal as whole households allow, the larger ones last; residents, elderly and
+    party members are shared out in whole numbers in proportion and add up to the row's. There are
+    ``ceil(households / target_households)`` of them, so that a part leaves room for neighbours who can
+    reach no other grid, but no more than can each be a grid alone, and enough to fit the maximum.
     """
     count = households["households"].to_numpy(dtype=np.int64)
-    n_parts = np.ones_like(count) if most is None else np.maximum(-(-count // most), 1)
+    n_parts = np.ones_like(count)
+    if limits.split_buildings:
+        alone = np.minimum(-(-count // limits.target_households), count // limits.min_households)
+        enough = np.maximum(-(-count // limits.max_households), alone)
+        n_parts = np.where(count > limits.max_households, enough, 1)
     row = np.repeat(np.arange(len(count)), n_parts)
     place = np.arange(len(row)) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
     whole, n = count[row], n_parts[row]
