@@ -93,6 +93,7 @@ def check(
     folder: Folder,
     settings: SettingsFile = None,
     set_: Sets = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for check.json and check.gpkg.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the layers and report every fault, repair, guess and doubt; plan nothing."""
@@ -108,9 +109,12 @@ def check(
             remarks += build_network(site, known).remarks
     rows = {name: len(each) for name, each in site.layers.items()} if site is not None else {}
     faults = [each for each in remarks if each.kind == "fault"]
+    told = {f"{kind}s": [each.to_json() for each in remarks if each.kind == kind] for kind in _KINDS}
+    found_out = {"crs": site.crs.to_string() if site is not None else None, "rows": rows, **told}
+    if out is not None:
+        _write_check(out, found_out, site, remarks)
     if as_json:
-        told = {f"{kind}s": [each.to_json() for each in remarks if each.kind == kind] for kind in _KINDS}
-        _print_json({"crs": site.crs.to_string() if site is not None else None, "rows": rows, **told})
+        _print_json(found_out)
     else:
         for name, n in rows.items():
             _say(f"{name}: {n} rows")
@@ -122,16 +126,11 @@ def check(
 @app.command()
 def audit(folder: PlanFolder, as_json: AsJson = False) -> None:
     """Recount every figure and promise of a written plan with code of its own."""
-    from spatial.audit import audit_plan
-
-    with _stage("recounting"):
-        differences = audit_plan(folder)
+    recounted = _recount(folder, quiet=as_json)
     if as_json:
-        _print_json({"agrees": not differences, "differences": [each.to_json() for each in differences]})
-    else:
-        _tell(differences)
-        _say(f"{len(differences)} differences" if differences else f"{folder}: the recount agrees")
-    raise typer.Exit(1 if differences else 0)
+        differences = [each.to_json() for each in recounted.faults]
+        _print_json({"agrees": not differences, "differences": differences, "recounted": recounted.figures})
+    raise typer.Exit(1 if recounted.faults else 0)
 
 
 @app.command(name="map")
@@ -148,7 +147,6 @@ def map_(folder: PlanFolder) -> None:
 @app.command()
 def demo() -> None:
     """Plan the bundled made-up township, recount it and name the map to open."""
-    from spatial.audit import audit_plan
     from spatial.sample import write_sample
 
     folder = Path("data/raw/shannan")
@@ -156,12 +154,8 @@ def demo() -> None:
         with _stage("making the township"):
             write_sample(folder)
     _plan(folder, None, None, [], ALL_PARTS.split(","), strict=False)
-    with _stage("recounting"):
-        differences = audit_plan(Path("data/processed/shannan"))
-    _tell(differences)
-    if differences:
+    if _recount(Path("data/processed/shannan")).faults:
         raise typer.Exit(1)
-    _say("the recount agrees with every figure")
     _say(f"open the map: {Path('maps/shannan.html').absolute()}")
 
 
@@ -214,6 +208,22 @@ def _plan(
     return {"plan": str(target), "map": str(map_file), "timings_s": timings, "summary": made.summary}
 
 
+def _recount(folder: Path, *, quiet: bool = False) -> Any:
+    """Audit a plan folder and tell what was recounted and what differs."""
+    from spatial.audit import recount
+
+    with _stage("recounting"):
+        recounted = recount(folder)
+    if not quiet:
+        for section, figures in recounted.figures.items():
+            shown = (f"{name} {_figure(value)}" for name, value in figures.items())
+            _say(f"recounted {section}: {', '.join(shown)}")
+        _tell(recounted.faults)
+        n = len(recounted.faults)
+        _say(f"{n} differences" if n else f"{folder}: the recount agrees with every figure")
+    return recounted
+
+
 def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> Any:
     from spatial.settings import read_settings
 
@@ -221,6 +231,22 @@ def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> 
         raise DataError(f"{folder} is not a folder; give the folder that holds the community's layers")
     default = folder / "plan.toml"
     return read_settings(settings or (default if default.is_file() else None), overrides=overrides)
+
+
+def _write_check(out: Path, found: Mapping[str, Any], site: Any, remarks: Sequence[Remark]) -> None:
+    """check.json, and check.gpkg with a point for every row that a remark is about."""
+    from spatial.load import write_layers
+    from spatial.plan import publishing
+    from spatial.report import remark_points
+
+    with publishing(out, mark="check.json") as partial:
+        (partial / "check.json").write_text(_json(found), encoding="utf-8")
+        if site is not None:
+            points = remark_points(site, remarks)
+            write_layers(
+                {"remarks": points}, partial / "check.gpkg", crs=site.crs, geometry={"remarks": "Point"}
+            )
+    _say(f"check: {out}")
 
 
 def _pages(made: Any) -> dict[str, str]:
@@ -299,8 +325,16 @@ def _gap(section: Mapping[str, Any]) -> str:
     return "unknown" if gap is None else "0: proven optimum" if gap == 0 else f"{gap:.3%}"
 
 
+def _figure(value: Any) -> str:
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 @contextmanager

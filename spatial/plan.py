@@ -407,11 +407,12 @@ def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def publishing(out: Path) -> Iterator[Path]:
+def publishing(out: Path, *, mark: str = "summary.json") -> Iterator[Path]:
     """A folder to write into that takes the place of ``out`` in one step when the block ends well.
 
     Everything is written to a sibling dot-folder, synced and exchanged. When the block fails, the
     dot-folder is removed and ``out`` stays as it was; what a killed run leaves is removed by the next.
+    A folder that holds other files and not the file ``mark`` is not ours and is never replaced.
 
     Raises
     ------
@@ -419,7 +420,7 @@ def publishing(out: Path) -> Iterator[Path]:
         ``out`` holds something that is no plan, can't be written, or another run is writing to it.
     """
     out = Path(os.path.abspath(out))
-    _refuse_foreign(out)
+    _refuse_foreign(out, mark)
     partial, old = (out.with_name(f".{out.name}.{end}") for end in ("partial", "old"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -440,12 +441,12 @@ def publishing(out: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, mark: str) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise DataError(f"--out {out} is not a folder; choose another")
-    if out.is_dir() and any(out.iterdir()) and not (out / "summary.json").is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / mark).is_file():
         raise DataError(
-            f"--out {out} holds other files than a plan; choose an empty folder or an earlier plan"
+            f"--out {out} holds other files than ours; choose an empty folder or an earlier result"
         )
 
 

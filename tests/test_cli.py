@@ -266,6 +266,24 @@ def test_stopped_run_ends_with_130_and_leaves_the_earlier_plan(tmp_path, signal_
     assert (out / "summary.json").read_text() == "the earlier plan"
 
 
+def test_check_shows_where_each_remark_is(alleyplan, tmp_path):
+    done = alleyplan("check", SHANNAN, "--out", tmp_path / "check")
+    assert done.returncode == 0, done.stderr
+    notes = json.loads((tmp_path / "check" / "check.json").read_text(encoding="utf-8"))["notes"]
+    joined = next(each for each in notes if each["code"] == "ends-joined")
+    points = gpd.read_file(tmp_path / "check" / "check.gpkg", layer="remarks")
+    assert sorted(points.loc[points["code"] == "ends-joined", "id"]) == joined["ids"]
+    assert points.crs == CRS
+
+
+def test_audit_tells_what_it_recounted(shannan_plan, alleyplan):
+    done = alleyplan("audit", shannan_plan, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["agrees"], told["differences"]) == (0, True, [])
+    assert told["recounted"]["lamps"]["n_chosen"] == 150
+    assert "recounted boards: n_chosen 20" in alleyplan("audit", shannan_plan).stderr
+
+
 # ── real places ──────────────────────────────────────────────────────────────────────────────────────
 
 

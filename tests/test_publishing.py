@@ -47,7 +47,7 @@ def test_failing_block_leaves_the_old_plan(tmp_path):
 def test_folder_that_is_no_plan_is_not_overwritten(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_text("mine")
-    with pytest.raises(DataError, match="holds other files than a plan"):
+    with pytest.raises(DataError, match="holds other files than ours"):
         _publish(tmp_path / "photos", "new")
     assert os.listdir(tmp_path / "photos") == ["1.jpg"]
 
