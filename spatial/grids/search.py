@@ -367,7 +367,7 @@ def _least_with(net, state, g, row, gain, own, step, moved, moved_at):  # type: 
 def _merge_split(net, terms, state, a, b, temperature, mark, local):  # type: ignore[no-untyped-def]
     """Join two grids, cut a random tree of both in two, keep the cut if the noise allows it."""
     rows, n_rows = _members(state, a, b)
-    order, parent, end = random_tree(net.indptr, net.indices, net.locked, rows, n_rows, mark, -1)
+    order, parent, end = random_tree(net.indptr, net.indices, net.locked, rows, n_rows, mark, np.int64(-1))
     walk, group, lock, households = _prefix_sums(net, order, parent, local)
     old = state.cost[a] + state.cost[b]
     sound = old < HOUSEHOLD_FAULT
