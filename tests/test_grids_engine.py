@@ -17,7 +17,7 @@ from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.engine import GridProblem, Partition, partition
 from spatial.grids.problem import cut_out, pieces, score
-from spatial.grids.relax import decide, plain_count
+from spatial.grids.relax import cut_small, plain_count
 from spatial.settings import Grids
 
 FREE = Grids(group_cost_m=0)
@@ -386,10 +386,18 @@ def test_threads_and_repetition_change_nothing() -> None:
         assert again.bound_m == first.bound_m
 
 
-def test_decide_finds_a_partition_of_a_small_part_that_starts_may_miss() -> None:
-    #  30 - 20 - 30 - 20: only {30}, {20, 30}, … no: 30 | 20+30 | 20 fails, 30+20 | 30+20 works
-    problem = make_problem([30, 20, 30, 20], path(4))
-    assert decide(cut_out(problem, np.arange(4)), low=30, high=50, seed=1)[0] == "feasible"
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(tiny_problems())
+def test_the_exhaustive_cut_agrees_with_trying_every_partition(case: tuple[GridProblem, Grids]) -> None:
+    problem, limits = case
+    problem = replace(problem, locked=np.full(len(problem.weight), -1))
+    low, high = limits.min_households, limits.max_households
+    grid = cut_small(cut_out(problem, np.arange(len(problem.weight))), low=low, high=high)
+    assert (grid is not None) == bool(best_by_trying_all(problem, low, high, 0))
+    if grid is not None:
+        households = np.bincount(grid, problem.weight)
+        assert low <= households.min() <= households.max() <= high
+        assert pieces(problem.indptr, problem.indices, grid).max() == grid.max()
 
 
 @pytest.mark.parametrize("group_cost_m", [0.0, 100.0])

@@ -31,7 +31,7 @@ from spatial.grids.problem import (
     pieces,
     score,
 )
-from spatial.grids.relax import counts, decide, plain_count, smallest_relaxation, why
+from spatial.grids.relax import counts, cut_small, decide, plain_count, smallest_relaxation, why
 from spatial.grids.search import anneal, landscape
 from spatial.grids.trees import clashes, fault_size, start
 from spatial.settings import Effort, Grids
@@ -243,7 +243,7 @@ class _Starts:
                 grid = self._within_limits(piece, each, tries)
                 if grid is not None:
                     return grid
-        return None
+        return cut_small(piece, low=low, high=high) if K is None else None
 
     def _within_limits(self, piece: Sub, K: int, tries: int) -> Ints | None:
         low, high = self.rules.low, self.rules.high

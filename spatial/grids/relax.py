@@ -19,6 +19,7 @@ from spatial.grids.trees import fault_size, start
 __all__ = [
     "SMALL_ROWS",
     "counts",
+    "cut_small",
     "decide",
     "impossible",
     "plain_count",
@@ -63,10 +64,17 @@ def decide(sub: Sub, *, low: int, high: int, seed: int) -> tuple[State, str]:
                 return "infeasible", reason
             found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
             if found is not None:
-                return ("feasible", "") if found else ("infeasible", "every partition in one piece was tried")
+                sound = found is not False
+                return ("feasible", "") if sound else ("infeasible", "every partition in one piece was tried")
     if not allowed:
         return "infeasible", impossible(sub, np.empty(0, np.int64), low=low, high=high)
     return "undecided", "no partition within the limits was found within the work limit"
+
+
+def cut_small(sub: Sub, *, low: int, high: int) -> Ints | None:
+    """Grids of a component of up to ``SMALL_ROWS`` rows, by trying every partition; None if none was met."""
+    found = _exhaustive(sub, low, high) if len(sub.rows) <= SMALL_ROWS else None
+    return None if found is None or isinstance(found, bool) else found
 
 
 def suspicious(sub: Sub, grid: Ints, *, low: int, high: int) -> Ints:
@@ -207,13 +215,20 @@ def _sums(some: int, others: int) -> int:
     return out
 
 
-def _exhaustive(sub: Sub, low: int, high: int) -> bool | None:
-    """Try every partition of a small component; None when the node limit comes first."""
-    search = _Search(_Units.of(sub), low, high)
+def _exhaustive(sub: Sub, low: int, high: int) -> Ints | bool | None:
+    """Try every partition of a small component: one within the limits, False, or None at the node limit."""
+    units = _Units.of(sub)
+    search = _Search(units, low, high)
     try:
-        return search.divides((1 << len(search.weight)) - 1)
+        grids = search.cut((1 << len(search.weight)) - 1)
     except _OutOfNodesError:
         return None
+    if not grids:
+        return False
+    of_unit = np.empty(len(search.weight), np.int64)
+    for at, grid in enumerate(grids):
+        of_unit[list(_bits(grid))] = at
+    return of_unit[units.of_row]
 
 
 class _OutOfNodesError(Exception):
@@ -232,16 +247,28 @@ class _Search:
         self.low, self.high = low, high
         self.near = units.near
         self.twins = [self._lower_twins(node) for node in range(len(self.weight))]
-        self.known: dict[int, bool] = {}
+        self.known: dict[int, tuple[int, ...]] = {}
         self.nodes = 0
 
-    def divides(self, left: int) -> bool:
-        """Whether the units ``left``, in one piece, can be cut into grids."""
+    def cut(self, left: int) -> tuple[int, ...]:
+        """Grids of the units ``left``, which hang together; empty where they can't be cut into grids."""
         if left not in self.known:
-            self.known[left] = bool(counts(self._households(left), low=self.low, high=self.high)) and any(
-                all(self.divides(piece) for piece in self._pieces(left & ~grid)) for grid in self._grids(left)
-            )
+            self.known[left] = self._cut(left)
         return self.known[left]
+
+    def _cut(self, left: int) -> tuple[int, ...]:
+        if not counts(self._households(left), low=self.low, high=self.high):
+            return ()
+        for grid in self._grids(left):
+            rest: tuple[int, ...] = ()
+            for piece in self._pieces(left & ~grid):
+                grids = self.cut(piece)
+                if not grids:
+                    break
+                rest += grids
+            else:
+                return (grid, *rest)
+        return ()
 
     def _lower_twins(self, node: int) -> int:
         out = 0
