@@ -387,6 +387,12 @@ def test_a_declared_fault_agrees_and_a_dropped_one_is_named(tmp_path: Path):
     assert (dropped.code, dropped.layer, dropped.ids) == ("fault-undeclared", "grids", ("1",))
 
 
+def test_a_number_of_grids_said_to_be_missed_that_is_not(copy: Path):
+    missed = {"code": "n-grids-missed", "message": "2 grids were made, not the 3 asked for", "ids": []}
+    change_summary(copy, lambda summary: summary["faults"].append(missed))
+    assert found(copy) == {("n-grids-differ", "grids.grid_id")}
+
+
 def test_a_declared_fault_that_is_not_there(copy: Path):
     fault = {
         "code": "grid-infeasible",

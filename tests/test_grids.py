@@ -593,6 +593,24 @@ def test_the_township_is_cut_as_promised(township: tuple[Site, Settings, GridPla
     assert set(plan.figures) == set(SUMMARY["grids"])
 
 
+@pytest.mark.parametrize("n_grids", [24, 25, 27])
+def test_a_number_of_grids_asked_for_is_kept_with_village_groups_too(n_grids: int) -> None:
+    overrides = ["work.effort=quick", f"grids.n_grids={n_grids}"]
+    chosen = read_settings(SHANNAN / "plan.toml", overrides=overrides)
+    plan = planned(read_site(SHANNAN, chosen), chosen)
+    assert len(plan.grids) == plan.figures["n"] == n_grids
+    assert plan.figures["feasible_share"] == 1
+    assert not [each for each in plan.remarks if each.kind == "fault" and each.code.startswith("n-grids")]
+
+
+def test_keeping_groups_moves_the_number_of_grids_no_farther_than_it_must(
+    township: tuple[Site, Settings, GridPlan],
+) -> None:
+    figures = township[2].figures
+    assert figures["n"] == figures["n_plain"] == 25
+    assert figures["objective_plain_m"] == figures["objective_m"]
+
+
 def test_the_townships_tables_have_the_columns_of_the_contract(
     township: tuple[Site, Settings, GridPlan],
 ) -> None:

@@ -50,7 +50,18 @@ def declared_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Re
     text = "name a fault that is not there, or leave out one that is"
     yield from rows_that(unlike, ids, "figure-differs", text, at="grids.fault")
     yield from _not_there(declared, names, told & ~(wrong_size | torn))
+    yield from _number_faults(book, roster, declared)
     yield from _level_faults(book, declared)
+
+
+def _number_faults(book: Book, roster: Roster, declared: Any) -> Iterator[Remark]:
+    """The number of grids is the one asked for, or a fault says that it is not."""
+    wanted = book.settings.grids.n_grids
+    missed = wanted is not None and wanted != roster.n_grids
+    if missed != any(each["code"] == "n-grids-missed" for each in declared):
+        asked = "no number" if wanted is None else f"{wanted}"
+        message = f"there are {roster.n_grids} grids, {asked} was asked for, and the faults say otherwise"
+        yield fault("n-grids-differ", message, layer="grids", column="grid_id")
 
 
 def _told_grids(roster: Roster, declared: Any) -> tuple[NDArray[np.bool_], list[NDArray[np.int64] | None]]:

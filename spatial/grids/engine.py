@@ -41,6 +41,7 @@ __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
 
 _BOUND_BY = "Lagrangian"
 _COUNTS = 5  # numbers of grids tried where the plain one has no feasible start
+_MOVES = 4  # away from the plain number, to keep village groups whole
 _FAULTY_TRIES = 2
 
 
@@ -109,7 +110,7 @@ def partition(
     with K·min ≤ households ≤ K·max; ``n_grids`` fixes the total instead and is shared out so that the
     means stay closest to the target. With ``group_cost_m`` above 0 a village group that is within the
     limits and in one piece becomes a grid, unless a lock prevents it or what is left could not be cut
-    into grids; each remaining piece then gets its own number by the same rule.
+    into grids; the number of grids is then the nearest to the plain one that the rest can be cut into.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
             low=rules.low,
             high=rules.high,
             can_be_cut=lambda rows: begin.of(rows, None) is not None,
-            accept=lambda groups: _shares(sub, groups, share, rules) is not None,
+            accept=lambda groups: share is None or _reaches(sub, groups, share, begin, rules),
         )
     plain = _search(sub, first, _plain_rules(rules) if kept.groups else rules)
     objective_plain_m = score(sub, plain).objective_m(rules.group_cost_m)
@@ -198,8 +199,12 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
         whole = _bounded(sub, every, plain, rules)
         n_plain = int(plain.max()) + 1
         return _Part(sub, plain, "feasible", "", kept, (whole,), every[:0], n_plain, objective_plain_m)
-    grid, components, fixed = _plan_around(sub, kept, share, begin, rules)
     n_plain = int(plain.max()) + 1
+    if share is None:
+        share = _nearest_total(sub, kept.groups, n_plain, begin, rules)
+    grid, components, fixed = _plan_around(sub, kept, share, begin, rules)
+    if int(grid.max()) + 1 == n_plain:
+        objective_plain_m = min(objective_plain_m, score(sub, grid).objective_m(rules.group_cost_m))
     return _Part(sub, grid, "feasible", "", kept, components, fixed, n_plain, objective_plain_m)
 
 
@@ -263,6 +268,21 @@ def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> 
         return None
 
 
+def _reaches(sub: Sub, kept: Sequence[int], share: int, begin: _Starts, rules: _Rules) -> bool:
+    """Whether every piece beside the kept groups can be cut into its part of a fixed total."""
+    shares = _shares(sub, kept, share, rules)
+    pieces_left = rest_pieces(sub, list(kept))
+    return shares is not None and all(
+        begin.of(rows, K) is not None for rows, K in zip(pieces_left, shares, strict=True)
+    )
+
+
+def _nearest_total(sub: Sub, kept: Sequence[int], n_plain: int, begin: _Starts, rules: _Rules) -> int | None:
+    """The number of grids nearest to the plain one that the pieces beside the kept groups can be cut into."""
+    near = sorted(range(n_plain - _MOVES, n_plain + _MOVES + 1), key=lambda k: (abs(k - n_plain), k))
+    return next((k for k in near if _reaches(sub, kept, k, begin, rules)), None)
+
+
 def _plan_around(
     sub: Sub, kept: Kept, share: int | None, begin: _Starts, rules: _Rules
 ) -> tuple[Ints, tuple[_Component, ...], Ints]:
@@ -276,8 +296,6 @@ def _plan_around(
     components = []
     for rows, K in zip(rest_pieces(sub, list(kept.groups)), shares, strict=True):
         first = begin.of(rows, K)
-        if first is None:
-            first = begin.of(rows, None)
         assert first is not None
         piece = cut_out(sub, rows)
         found = _search(piece, first, rules)

@@ -15,7 +15,7 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
 from spatial.adjacency import Adjacency, touching, voronoi_cells
-from spatial.errors import Remark, note
+from spatial.errors import Remark, fault, note
 from spatial.grids.areas import alley_seeds, door_seeds, grid_areas, join_seeds, wall_seeds
 from spatial.grids.engine import partition
 from spatial.grids.levels import link_grids
@@ -98,8 +98,24 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
         GeoDataFrame(rows, geometry=gpd.GeoSeries(areas, crs=site.crs)),
         figures(units, grid, met, answer, links, settings),
         answer.multipliers,
-        (*units.remarks, *remarks, *structure.remarks, *_bare_notes(bare, rows)),
+        (
+            *units.remarks,
+            *remarks,
+            *_missed_number(rows, settings),
+            *structure.remarks,
+            *_bare_notes(bare, rows),
+        ),
     )
+
+
+def _missed_number(rows: pd.DataFrame, settings: Settings) -> list[Remark]:
+    """A fault where the number of grids is not the one asked for."""
+    wanted = settings.grids.n_grids
+    if wanted is None or wanted == len(rows):
+        return []
+    message = f"{len(rows)} grids were made, not the {wanted} asked for"
+    remedy = "set another grids.n_grids, or leave it out for the nearest number that works"
+    return [fault("n-grids-missed", message, layer="grids", column="grid_id", remedy=remedy)]
 
 
 def _threads(settings: Settings) -> int:
