@@ -336,5 +336,16 @@ def test_names_and_numbers_of_people_are_never_read(hostile_plan: Path):
         assert "canary of 电话".encode() not in content
 
 
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_a_tap_on_a_number_opens_its_grid_whatever_lies_below(
+    show: Any, shannan_plan: Path, size: tuple[int, int]
+):
+    page = show((shannan_plan / "map.html").read_text(encoding="utf-8"), size)
+    for number in ("3", "12", "17"):
+        page.tap(*page.sign(number))
+        assert f"{number} 号网格" in page.text("#details")
+        assert page.run("return document.querySelector('#details h2').textContent").startswith(number)
+
+
 def test_the_township_s_page_is_small(shannan_plan: Path):
     assert (shannan_plan / "map.html").stat().st_size < 1_000_000

@@ -247,7 +247,11 @@
     return best;
   }
 
+  // A number lies above everything else, so a tap on it means its grid.
   function tapped(event) {
+    const reach = frame.classList.contains("small-signs") ? 11 : window.innerWidth >= 1500 ? 19 : 15;
+    const number = nearest("grid", view.grids.filter((each) => each.at), event.containerPoint, reach);
+    if (number) return number;
     const board = nearest("board", view.boards, event.containerPoint, 20);
     const lamp = nearest("lamp", view.lamps, event.containerPoint, 14);
     if (board && !(lamp && lamp.away < board.away)) return board;
