@@ -81,6 +81,14 @@ def test_two_of_three_lamps_that_overlap_least() -> None:
     assert plan.alleys["share_lit"].tolist() == approx([0.6])
 
 
+def test_what_a_required_site_costs_is_told() -> None:
+    #  S0 at 15 lights 0..30; S1, required, lights only the end, 90..100
+    plan = lamps_of(street(lamps=[(15, 0), (105, 0)], status=["candidate", "required"]), "lamps.n_lamps=1")
+    (price,) = (each for each in plan.remarks if each.code == "required-price")
+    assert price.ids == ("S1",)
+    assert "20.0 m" in price.message
+
+
 def test_existing_lamps_shine_and_required_ones_are_taken() -> None:
     #  the existing S0 lights 0..30; S1 would add 25 m, S2 30 m, but S3, required, adds 5 m only
     site = street(

@@ -17,7 +17,7 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from spatial.errors import DataError, Remark, doubt, fault, first_ids
+from spatial.errors import DataError, Remark, doubt, fault, first_ids, note
 from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
@@ -123,7 +123,7 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
         curve=_curve_table(task, curve, ranking),
         figures=_figures(task, settings, solution, chosen),
         bounds=_bounds(network, task, solution),
-        remarks=(*remarks, *_remarks(task, settings, solution, chosen, short)),
+        remarks=(*remarks, *_remarks(task, settings, solution, chosen, short), *_price(task, curve, chosen)),
     )
 
 
@@ -402,6 +402,20 @@ def _bounds(network: AlleyNetwork, task: _Task, solution: Solution) -> dict[str,
         "lamps_to_m": begin_m + task.cut.to_m,
         "lamps_price": share,
     }
+
+
+def _price(task: _Task, curve: _Curve, chosen: BoolArray) -> list[Remark]:
+    """What the required sites cost: the metres that as many lamps light where no site is required."""
+    n_new = int((chosen & ~task.existing).sum())
+    lost_m = float(curve.lit_m[curve.n_lamps == n_new].max()) - task.lit_m(chosen)
+    if not task.required.any() or lost_m < NOTHING_M:
+        return []
+    message = (
+        f"{int(task.required.sum())} required sites cost {lost_m:.1f} m of lit alley; "
+        "lamp_curve and lamp_ranking leave them free and so can light more than the plan"
+    )
+    ids = task.sites["site_id"][task.required]
+    return [note("required-price", message, layer="lamp_sites", column="status", ids=ids)]
 
 
 def _remarks(
