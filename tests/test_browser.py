@@ -349,3 +349,10 @@ def test_a_tap_on_a_number_opens_its_grid_whatever_lies_below(
 
 def test_the_township_s_page_is_small(shannan_plan: Path):
     assert (shannan_plan / "map.html").stat().st_size < 1_000_000
+
+
+def test_the_proof_says_which_lamps_were_given(show: Any, shannan_plan: Path):
+    page = show((shannan_plan / "map.html").read_text(encoding="utf-8"))
+    assert "150盏新路灯（其中5盏位置已定）" in page.text("#proven")  # noqa: RUF001
+    page.click("#switch")
+    assert "150 new lamps, 5 of them at fixed places," in page.text("#proven")

@@ -424,7 +424,8 @@
     byId("share").querySelector(".share-before").style.width = 100 * figures.share_before + "%";
     byId("proven").hidden = figures.bound_m === null;
     if (figures.bound_m !== null) {
-      const proven = { n: whole(figures.n_lamps), bound: whole(figures.bound_m) };
+      const required = figures.n_required ? say("proven_required", { n: whole(figures.n_required) }) : "";
+      const proven = { n: whole(figures.n_lamps), required: required, bound: whole(figures.bound_m) };
       byId("proven").textContent = say(figures.proven ? "proven_best" : "proven_bound", proven);
     }
   }

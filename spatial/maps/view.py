@@ -108,10 +108,11 @@ def _figures(plan: Plan, settings: Settings) -> View:
     if lamps is not None:
         figures |= {
             "n_lamps": lamps["n_chosen"],
+            "n_required": int((plan.layers["lamps"]["status"] == "required").sum()),
             "lit_m": round(lamps["lit_m"]),
             "share_lit": lamps["share_lit"],
             "share_before": lamps["lit_before_m"] / lamps["alley_m"] if lamps["alley_m"] else 0.0,
-            "bound_m": _whole_bound(lamps),
+            "bound_m": _whole_bound(lamps) if settings.lamps.goal == "most-lit" else None,
             "proven": lamps["gap"] == 0,
             "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
             "line_of_sight": settings.lamps.line_of_sight and "buildings" in plan.site.layers,
