@@ -353,6 +353,6 @@ def test_the_township_s_page_is_small(shannan_plan: Path):
 
 def test_the_proof_says_which_lamps_were_given(show: Any, shannan_plan: Path):
     page = show((shannan_plan / "map.html").read_text(encoding="utf-8"))
-    assert "150盏新路灯（其中5盏位置已定）" in page.text("#proven")  # noqa: RUF001
+    assert "150盏新路灯（其中5盏位置已定）" in page.text("#proven")
     page.click("#switch")
     assert "150 new lamps, 5 of them at fixed places," in page.text("#proven")

@@ -303,6 +303,21 @@ def test_kotka_is_planned_and_its_cut_off_parts_are_faults(alleyplan, place, tmp
 
 
 @pytest.mark.real
+def test_aleppo_without_candidates_gets_1500_lamps_and_a_gap(alleyplan, place, tmp_path):
+    lamps_only = ("--only", "lamps", "--set", "lamps.n_lamps=1500", "--set", "work.effort=quick")
+    done = alleyplan(
+        "plan", place("aleppo-old-city-streets"), "--out", tmp_path / "plan", *lamps_only, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)["summary"]
+    assert "lamp-sites-made" in [each["code"] for each in summary["notes"]]
+    assert summary["lamps"]["n_chosen"] == 1500
+    assert 0 < summary["lamps"]["gap"] < 0.001
+    assert "gap 0.0" in done.stderr
+    assert alleyplan("audit", tmp_path / "plan").returncode == 0
+
+
+@pytest.mark.real
 def test_kathmandu_without_alleys_is_refused(alleyplan, place, tmp_path):
     done = alleyplan("plan", place("kathmandu-ward7"), "--out", tmp_path / "out")
     assert done.returncode == 2
