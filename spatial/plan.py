@@ -78,6 +78,19 @@ class Plan:
         return f"Plan({self.summary['plan_id']}: {planned}; {len(self.faults)} faults)"
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What was planned; None for a part that was left out."""
+
+    grids: GridPlan | None
+    lamps: LampPlan | None
+    boards: BoardPlan | None
+
+    @property
+    def planned(self) -> list[GridPlan | LampPlan | BoardPlan]:
+        return [each for each in (self.grids, self.lamps, self.boards) if each is not None]
+
+
 def make_plan(
     site: Site, settings: Settings, *, only: Sequence[str] = PARTS, report: Report = lambda stage: None
 ) -> Plan:
@@ -115,12 +128,12 @@ def make_plan(
         report("boards")
         boards = plan_boards(site, network, settings)
     report("summary")
-    layers = _join(site, network, settings, grids=grids, lamps=lamps, boards=boards)
-    parts = [each for each in (grids, lamps, boards) if each is not None]
-    remarks = [*site.remarks, *network.remarks, *(each for part in parts for each in part.remarks)]
-    summary = _summary(site, settings, remarks, grids=grids, lamps=lamps, boards=boards)
-    bounds = {key: value for part in parts for key, value in part.bounds.items()}
-    return Plan(layers, summary, _site_as_planned(site, network, lamps, boards), bounds)
+    parts = _Parts(grids, lamps, boards)
+    layers = _join(site, network, settings, parts)
+    remarks = [*site.remarks, *network.remarks, *(each for part in parts.planned for each in part.remarks)]
+    summary = _summary(site, settings, remarks, parts)
+    bounds = {key: value for part in parts.planned for key, value in part.bounds.items()}
+    return Plan(layers, summary, _site_as_planned(site, network, parts), bounds)
 
 
 def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
@@ -145,20 +158,13 @@ def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
 # ── joining the parts into the layers of the contract ────────────────────────────────────────────────
 
 
-def _join(
-    site: Site,
-    network: AlleyNetwork,
-    settings: Settings,
-    *,
-    grids: GridPlan | None,
-    lamps: LampPlan | None,
-    boards: BoardPlan | None,
-) -> dict[str, Any]:
-    layers: dict[str, Any] = {"alleys": _alleys(site, network, settings, grids, lamps)}
+def _join(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) -> dict[str, Any]:
+    grids, lamps, boards = parts.grids, parts.lamps, parts.boards
+    layers: dict[str, Any] = {"alleys": _alleys(site, network, settings, parts)}
     if grids is not None:
         layers["grids"] = grids.grids
     if grids is not None or boards is not None:
-        layers["households"] = _households(site, network, settings, grids, lamps, boards)
+        layers["households"] = _households(site, network, settings, parts)
     if lamps is not None:
         layers["lamps"] = lamps.lamps.assign(grid_id=_grid_at(lamps.lamps, grids))
         layers["stretches"] = lamps.stretches
@@ -169,20 +175,14 @@ def _join(
     return {name: _conform(layers[name], each) for name, each in PLAN_LAYERS.items() if name in layers}
 
 
-def _households(
-    site: Site,
-    network: AlleyNetwork,
-    settings: Settings,
-    grids: GridPlan | None,
-    lamps: LampPlan | None,
-    boards: BoardPlan | None,
-) -> GeoDataFrame:
+def _households(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) -> GeoDataFrame:
     """One row per household, or per part of a split one, with its grid, board and way home."""
-    rows = grids.households if grids is not None else _plain_households(site, network, settings)
-    if boards is not None:
-        rows = rows.merge(boards.households, on="household_id", how="left", validate="many_to_one")
-    if lamps is not None:
-        way = share_way_lit(site, network, settings, lamps.stretches)
+    grids = parts.grids
+    rows = _plain_households(site, network, settings) if grids is None else grids.households
+    if parts.boards is not None:
+        rows = rows.merge(parts.boards.households, on="household_id", how="left", validate="many_to_one")
+    if parts.lamps is not None:
+        way = share_way_lit(site, network, settings, parts.lamps.stretches)
         rows = rows.assign(share_way_lit=rows["household_id"].map(way))
     return rows
 
@@ -204,12 +204,11 @@ def _boards(boards: BoardPlan, grids: GridPlan | None) -> GeoDataFrame:
     return rows.assign(keeper_role=grid_id.map(roles))
 
 
-def _alleys(
-    site: Site, network: AlleyNetwork, settings: Settings, grids: GridPlan | None, lamps: LampPlan | None
-) -> GeoDataFrame:
+def _alleys(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) -> GeoDataFrame:
     """Alleys with their length and light, and the grid whose doors most of each alley is nearest to."""
-    if lamps is not None:
-        alleys = lamps.alleys
+    grids = parts.grids
+    if parts.lamps is not None:
+        alleys = parts.lamps.alleys
     else:
         length_m = np.bincount(network.edge_alley, network.edge_length_m, minlength=len(network.alleys))
         alleys = network.alleys.assign(length_m=length_m)
@@ -274,12 +273,10 @@ def _multi(shapes: gpd.GeoSeries, geometry: str) -> NDArray[Any]:
     return lift(parts, indices=owner)
 
 
-def _site_as_planned(
-    site: Site, network: AlleyNetwork, lamps: LampPlan | None, boards: BoardPlan | None
-) -> Site:
+def _site_as_planned(site: Site, network: AlleyNetwork, parts: _Parts) -> Site:
     """The site after repairs, with every candidate site used, as ``audit`` needs it."""
     layers = {**site.layers, "alleys": network.alleys}
-    for name, part in (("lamp_sites", lamps), ("board_sites", boards)):
+    for name, part in (("lamp_sites", parts.lamps), ("board_sites", parts.boards)):
         if part is not None:
             columns = [each.name for each in LAYERS[name].columns]
             layers[name] = part.sites[[*columns, "geometry"]]
@@ -289,15 +286,7 @@ def _site_as_planned(
 # ── the summary ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _summary(
-    site: Site,
-    settings: Settings,
-    remarks: Sequence[Remark],
-    *,
-    grids: GridPlan | None,
-    lamps: LampPlan | None,
-    boards: BoardPlan | None,
-) -> dict[str, Any]:
+def _summary(site: Site, settings: Settings, remarks: Sequence[Remark], parts: _Parts) -> dict[str, Any]:
     """``summary.json`` as plain values, in the order of the contract."""
     plain = settings.to_dict()
     plain["work"].pop("threads")  # decides the time a plan takes, never the plan
@@ -312,9 +301,9 @@ def _summary(
         "settings": plain,
     }
     sections = {
-        "grids": grids and _plain(grids.figures),
-        "lamps": lamps and _plain(lamps.figures),
-        "boards": boards and _plain(boards.figures),
+        "grids": parts.grids and _plain(parts.grids.figures),
+        "lamps": parts.lamps and _plain(parts.lamps.figures),
+        "boards": parts.boards and _plain(parts.boards.figures),
     }
     planned = [name for name, section in sections.items() if section is not None]
     plan_id = hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]
