@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import combinations
 from pathlib import Path
@@ -27,10 +27,10 @@ from spatial.audit.grids import _walks_among
 from spatial.audit.rays import cut_pieces, lit_spans
 from spatial.audit.ways import cut_ways, ground_of, nearest_of
 from spatial.errors import DataError
-from spatial.load import write_layers
 from spatial.network import snap_points
 from tests.drawn import drawn_network, off_grid, spots
 from tests.drawn_folder import write_drawn_folder
+from tests.tampering import change_summary, move_rows, set_cell
 
 LINE = np.array([shapely.LineString([(0, 0), (100, 0)])], dtype=object)
 
@@ -45,31 +45,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(drawn: Path, tmp_path: Path) -> Path:
     """A copy of it to be changed."""
     return Path(shutil.copytree(drawn, tmp_path / "plan"))
-
-
-def set_cell(folder: Path, table: str, column: str, value: object, where: str) -> None:
-    """Change one cell of plan.gpkg as any other program would."""
-    with closing(sqlite3.connect(folder / "plan.gpkg")) as database:
-        for (trigger,) in database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            database.execute(f'DROP TRIGGER "{trigger}"')  # they call functions that only a GIS has
-        done = database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE {where}', (value,))
-        assert done.rowcount == 1
-        database.commit()
-
-
-def move_rows(folder: Path, table: str, shift: Callable[[Any], Any]) -> None:
-    """Change geometry of a layer of plan.gpkg."""
-    rows = gpd.read_file(folder / "plan.gpkg", layer=table)
-    write_layers({table: rows.set_geometry(shift(rows.geometry))}, folder / "plan.gpkg", crs=rows.crs)
-
-
-def change_summary(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    change(summary)
-    path.write_text(json.dumps(summary), encoding="utf-8")
 
 
 def found(folder: Path) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -17,6 +18,7 @@ import shapely
 
 from spatial.schema import PLAN_LAYERS, SUMMARY
 from tests.conftest import ROOT, SHANNAN
+from tests.tampering import change_summary, move_rows, set_cell
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -282,6 +284,41 @@ def test_audit_tells_what_it_recounted(shannan_plan, alleyplan):
     assert (done.returncode, told["agrees"], told["differences"]) == (0, True, [])
     assert told["recounted"]["lamps"]["n_chosen"] == 150
     assert "recounted boards: n_chosen 20" in alleyplan("audit", shannan_plan).stderr
+
+
+def _edit(table: str, column: str, value: object) -> Callable[[Path], None]:
+    return lambda folder: set_cell(folder, table, column, value, "fid = 7")
+
+
+def _move_a_lamp(folder: Path) -> None:
+    move_rows(folder, "lamps", lambda points: points.where(points.index != 7, points.translate(0.5, 0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_edit("households", "grid_id", 19), "grid_id"),
+        (_move_a_lamp, "lamps"),
+        (_edit("alleys", "length_m", 12.5), "alleys.length_m"),
+        (_edit("grids", "households", 41), "grids.households"),
+    ],
+)
+def test_audit_ends_with_1_and_names_what_was_changed(shannan_plan, alleyplan, tmp_path, change, named):
+    copy = Path(shutil.copytree(shannan_plan, tmp_path / "copy"))
+    change(copy)
+    done = alleyplan("audit", copy)
+    assert done.returncode == 1
+    assert named in "".join(line for line in done.stderr.splitlines() if line.startswith("fault: "))
+
+
+def test_audit_ends_with_1_where_a_fault_was_dropped(alleyplan, tmp_path):
+    hamlet = _hamlet(tmp_path / "h", households=_households())
+    assert alleyplan("plan", hamlet, "--only", "grids", "--out", tmp_path / "plan").returncode == 0
+    assert alleyplan("audit", tmp_path / "plan").returncode == 0
+    change_summary(tmp_path / "plan", lambda summary: summary.update(faults=[]))
+    done = alleyplan("audit", tmp_path / "plan")
+    assert done.returncode == 1
+    assert "no fault says so" in done.stderr
 
 
 # ── real places ──────────────────────────────────────────────────────────────────────────────────────
