@@ -149,6 +149,14 @@ def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
         faults.append("boards.one_per_grid needs the grids; add them to --only or set it to false")
     if "boards" in only and settings.boards.lit_at_night == "require" and "lamps" not in only:
         faults.append("boards.lit_at_night = require needs the lamps; add them to --only or set it to off")
+    usual = Settings()
+    faults += [
+        f"[{section}] is not built yet; leave it out"
+        for section in ("facility", "light", "works")
+        if getattr(settings, section) != getattr(usual, section)
+    ]
+    if settings.public.door_numbers:
+        faults.append("public.door_numbers = true is not built yet; leave it out")
     if not only:
         faults.append(f"--only is empty; name at least one of {', '.join(PARTS)}")
     if faults:

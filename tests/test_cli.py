@@ -212,6 +212,8 @@ def test_more_required_lamps_than_lamps(alleyplan, tmp_path):
         ("lamps.n_lamps=-1", "lamps.n_lamps"),
         ("grids.min_households=60", "must not decrease"),
         ("lamps", "section.key=value"),
+        ("facility.care.candidates=vacant_buildings", "[facility] is not built yet"),
+        ("works.budget_cny=5000", "[works] is not built yet"),
     ],
 )
 def test_unknown_or_impossible_setting(alleyplan, tmp_path, override, expected):
