@@ -19,7 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from spatial.errors import AlleyplanError, DataError, Remark, fault
+from spatial.errors import AlleyplanError, DataError, Remark, by_kind, fault
 
 __all__ = ["main"]
 
@@ -109,8 +109,7 @@ def check(
             remarks += build_network(site, known).remarks
     rows = {name: len(each) for name, each in site.layers.items()} if site is not None else {}
     faults = [each for each in remarks if each.kind == "fault"]
-    told = {f"{kind}s": [each.to_json() for each in remarks if each.kind == kind] for kind in _KINDS}
-    found_out = {"crs": site.crs.to_string() if site is not None else None, "rows": rows, **told}
+    found_out = {"crs": site.crs.to_string() if site is not None else None, "rows": rows, **by_kind(remarks)}
     if out is not None:
         _write_check(out, found_out, site, remarks)
     if as_json:

@@ -19,6 +19,7 @@ __all__ = [
     "InfeasibleError",
     "Remark",
     "SolverError",
+    "by_kind",
     "doubt",
     "fault",
     "first_ids",
@@ -107,6 +108,14 @@ def doubt(code: str, message: str, **where: Any) -> Remark:
 def note(code: str, message: str, **where: Any) -> Remark:
     """A :class:`Remark` of kind note."""
     return _remark("note", code, message, **where)
+
+
+def by_kind(remarks: Iterable[Remark]) -> dict[str, list[dict[str, Any]]]:
+    """Notes, doubts and faults as they stand in JSON, each list in the order given."""
+    told: dict[str, list[dict[str, Any]]] = {"notes": [], "doubts": [], "faults": []}
+    for each in remarks:
+        told[f"{each.kind}s"].append(each.to_json())
+    return told
 
 
 def first_ids(ids: Iterable[object], n: int = 5) -> str:

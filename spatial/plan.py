@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from spatial.adjacency import voronoi_cells
-from spatial.errors import DataError, Remark
+from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, plan_grids
-from spatial.load import Site, read_site_layers, write_layers, write_site_layers
+from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
 from spatial.settings import Settings
@@ -252,18 +252,11 @@ def _grid_at(points: GeoDataFrame, grids: GridPlan | None) -> pd.Series:
     return pd.Series(grid_id, index=points.index[first.index.to_numpy()], dtype="Int64").reindex(points.index)
 
 
-_DTYPES = {"text": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
-
-
 def _conform(rows: Any, layer: PlanLayer) -> Any:
     """The layer with the contract's columns in their order and types, sorted by its key."""
+    empty = pd.Series(None, index=rows.index, dtype=object)
     table = {
-        each.name: rows[each.name].astype(_DTYPES[each.dtype])
-        if each.name in rows
-        else pd.Series(
-            pd.NA if each.dtype != "float" else np.nan, index=rows.index, dtype=_DTYPES[each.dtype]
-        )
-        for each in layer.columns
+        each.name: rows.get(each.name, empty).astype(PANDAS_DTYPES[each.dtype]) for each in layer.columns
     }
     frame = DataFrame(table, index=rows.index)
     if layer.geometry is not None:
@@ -298,9 +291,6 @@ def _summary(site: Site, settings: Settings, remarks: Sequence[Remark], parts: _
     """``summary.json`` as plain values, in the order of the contract."""
     plain = settings.to_dict()
     plain["work"].pop("threads")  # decides the time a plan takes, never the plan
-    told = {
-        kind: [each.to_json() for each in remarks if each.kind == kind] for kind in ("note", "doubt", "fault")
-    }
     about = {
         "crs": site.crs.to_string(),
         "seed": settings.work.seed,
@@ -316,8 +306,7 @@ def _summary(site: Site, settings: Settings, remarks: Sequence[Remark], parts: _
     planned = [name for name, section in sections.items() if section is not None]
     plan_id = hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]
     community = {"folder": site.community, **plain["community"]}
-    remarked = {"notes": told["note"], "doubts": told["doubt"], "faults": told["fault"]}
-    return {"community": community, "plan_id": plan_id, **about, **remarked, **sections}
+    return {"community": community, "plan_id": plan_id, **about, **by_kind(remarks), **sections}
 
 
 def _engine_versions() -> dict[str, str]:

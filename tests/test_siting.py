@@ -17,20 +17,16 @@ from pytest import approx
 from shapely.geometry import LineString, Point, box
 
 from spatial.errors import DataError
-from spatial.load import Site, contract_frame, read_site
+from spatial.load import Site, read_site
 from spatial.network import AlleyNetwork, build_network
 from spatial.settings import Settings, read_settings
 from spatial.siting import made_sites, plan_boards, plan_lamps, share_way_lit
 from spatial.siting.candidates import geographic_order
 from spatial.siting.tables import substrings
+from tests.drawn import layer
 
 DATA = Path(__file__).parents[1] / "data" / "raw" / "shannan"
 CRS = pyproj.CRS(4548)
-
-
-def layer(name: str, geometry: list[Any], **columns: list[Any]) -> gpd.GeoDataFrame:
-    series = {key: gpd.pd.Series(values) for key, values in columns.items()}
-    return contract_frame(name, series, np.array(geometry, dtype=object), CRS)
 
 
 def place(**layers: gpd.GeoDataFrame) -> Site:

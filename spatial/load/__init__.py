@@ -24,13 +24,14 @@ from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
 from spatial.load.formats import Source
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
-from spatial.load.site import Elevation, InputFile, Site, contract_frame
+from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed
 from spatial.load.store import read_site_layers, write_layers, write_site_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
 __all__ = [
+    "PANDAS_DTYPES",
     "Elevation",
     "InputFile",
     "Site",
