@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from spatial.errors import DataError, Remark
 from spatial.load import Site, read_site
-from spatial.network import AlleyNetwork, Stops, Walks, build_network, doors, snap_points, walks
+from spatial.network import AlleyNetwork, Stops, Walks, build_network, doors, snap_points, walking, walks
 from spatial.settings import Settings
 from tests.drawn import Corners, drawn_network, drawn_site, off_grid, on_grid, spots
 
@@ -414,6 +414,26 @@ def test_walks_without_sources_or_targets_are_empty() -> None:
     assert walks(network, none, one).indptr.tolist() == [0]
     assert walks(network, one, none).indptr.tolist() == [0, 0]
     assert walk_table(walks(network, one, snap_points(network, spots((1, 90)), max_access_m=9))) == {}
+
+
+def test_sources_that_share_a_stop_have_the_same_walks_whatever_is_walked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    #  0, 2 and 4 behind one door, 1 out of reach, 3 further on
+    network = drawn_network(STREET)
+    stops = snap_points(network, spots((2, 0), (2, 90), (2, 0), (7, 0), (2, 0)), max_access_m=10)
+    behind_one_door = [[0, 2, 3, 4], [0.0, 0.0, 5.0, 0.0]]
+    for sources_at_once in (1, 2, 3, 99):
+        monkeypatch.setattr(walking, "SOURCES_AT_ONCE", sources_at_once)
+        found = walks(network, stops, stops)
+        assert found.indptr.tolist() == [0, 4, 4, 8, 12, 16]
+        rows = [
+            [each[a:b].tolist() for each in (found.indices, found.distance_m)]
+            for a, b in itertools.pairwise(found.indptr)
+        ]
+        alone = [[0, 2, 3, 4], [5.0, 5.0, 0.0, 5.0]]
+        assert rows == [behind_one_door, [[], []], behind_one_door, alone, behind_one_door]
+        assert found.indices.dtype == np.int32
 
 
 SPOTS = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=1, max_size=7)

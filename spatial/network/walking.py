@@ -21,10 +21,11 @@ __all__ = ["StopGraph", "Walks", "nearest_stop", "stop_graph", "walks"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 
 QUANTUM_PER_M = float(2**26)
-#: Starts walked from in one go: bounds the memory beside the result.
-STARTS_AT_ONCE = 4096
+#: Sources walked from in one go: bounds the memory beside the result.
+SOURCES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Walks:
     """Distances from sources to targets in compressed rows; pairs that are too far are absent."""
 
     indptr: Ints  # (k + 1,)
-    indices: Ints  # (d,) rows of the targets, sorted within each source
+    indices: Ints32  # (d,) rows of the targets, sorted within each source
     distance_m: Floats  # (d,)
 
 
@@ -101,17 +102,21 @@ def walks(network: AlleyNetwork, sources: Stops, targets: Stops, *, limit_m: flo
     """
     graph = stop_graph(network, sources, targets)
     from_vertex, to_vertex = graph.vertex_of
-    start = np.unique(from_vertex[from_vertex >= 0])
-    order = np.argsort(to_vertex, kind="stable")
-    order = order[to_vertex[order] >= 0]
-    row_indptr = np.searchsorted(to_vertex[order], np.arange(len(graph.indptr)))
-    row_indptr = row_indptr.astype(np.int64)
-    found = [
-        _sorted_walks(graph, some, row_indptr, order, n_rows=len(targets), limit_m=float(limit_m))
-        for some in np.split(start, np.arange(STARTS_AT_ONCE, len(start), STARTS_AT_ONCE))
-    ]
-    n_found, indices, distance_m = (np.concatenate(each) for each in zip(*found, strict=True))
-    return _by_row(n_found, indices, distance_m, np.searchsorted(start, from_vertex), from_vertex >= 0)
+    rows = np.argsort(to_vertex, kind="stable").astype(np.int32)
+    rows = rows[to_vertex[rows] >= 0]
+    row_indptr = np.searchsorted(to_vertex[rows], np.arange(len(graph.indptr))).astype(np.int64)
+    indptr = np.zeros(len(sources) + 1, dtype=np.int64)
+    indices, distance_m = np.empty(0, dtype=np.int32), np.empty(0)
+    for first in range(0, len(sources), SOURCES_AT_ONCE):
+        some = from_vertex[first : first + SOURCES_AT_ONCE]
+        found = _walks_from(graph, some, row_indptr, rows, n_rows=len(targets), limit_m=float(limit_m))
+        before = indptr[first]
+        indptr[first + 1 : first + 1 + len(some)] = before + found.indptr[1:]
+        # grown in place, so that there is never a second copy of the whole result
+        for grown, more in ((indices, found.indices), (distance_m, found.data)):
+            grown.resize(before + len(more), refcheck=False)
+            grown[before:] = more
+    return Walks(indptr, indices, distance_m)
 
 
 def nearest_stop(graph: StopGraph, vertex: Ints) -> tuple[Ints, Floats]:
@@ -163,31 +168,17 @@ def _arcs(vertices: Ints, length_m: Floats, n_vertices: int) -> tuple[Ints, Ints
     return indptr, np.ascontiguousarray(head[order]), np.tile(length_m, 2)[order]
 
 
-def _sorted_walks(
-    graph: StopGraph, start: Ints, row_indptr: Ints, rows: Ints, *, n_rows: int, limit_m: float
-) -> tuple[Ints, Ints, Floats]:
-    """Walks from some vertices: how many from each, to which rows in order, how far."""
+def _walks_from(
+    graph: StopGraph, vertex: Ints, row_indptr: Ints, rows: Ints32, *, n_rows: int, limit_m: float
+) -> csr_array:
+    """Walks from some sources to all rows: walked once from each vertex, repeated where sources share it."""
+    start, place = np.unique(vertex, return_inverse=True)
     indptr, indices, distance_m = _walks(
         graph.indptr, graph.indices, graph.length_m, start, row_indptr, rows, limit_m
     )
     found = csr_array((distance_m, indices, indptr), shape=(len(start), n_rows))
     found.sort_indices()
-    return np.diff(indptr), found.indices.astype(np.int64), found.data
-
-
-def _by_row(
-    n_found: Ints, indices: Ints, distance_m: Floats, place: Ints, served: NDArray[np.bool_]
-) -> Walks:
-    """From walks by place to walks by row: repeated where rows share a place, none where one has none."""
-    first = np.concatenate([[0], np.cumsum(n_found)])
-    place = np.where(served, place, 0)
-    n = np.zeros(len(place), dtype=np.int64)
-    n[served] = n_found[place[served]]
-    indptr = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
-    if len(place) == len(n_found) and (np.diff(place) > 0).all():
-        return Walks(indptr, indices, distance_m)
-    at = np.repeat(first[np.minimum(place, len(n_found))] - indptr[:-1], n) + np.arange(indptr[-1])
-    return Walks(indptr, indices[at], distance_m[at])
+    return found[place]
 
 
 @njit(cache=True)
@@ -226,15 +217,21 @@ def _pop(key, item, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _walks(indptr, indices, length_m, start, row_indptr, rows, limit_m):  # type: ignore[no-untyped-def]
-    """Dijkstra from each start to all rows within the limit; rows are given in compressed form by vertex."""
+    """Dijkstra from each start to all rows within the limit; rows are given in compressed form by vertex.
+
+    A start of -1, nowhere, reaches none.
+    """
     n = len(indptr) - 1
     best = np.full(n, np.inf)
     heap_m, heap = np.empty(len(indices) + 1), np.empty(len(indices) + 1, dtype=np.int64)
     touched = np.empty(n, dtype=np.int64)
     out_indptr = np.zeros(len(start) + 1, dtype=np.int64)
-    out_rows, out_m = np.empty(1024, dtype=np.int64), np.empty(1024)
+    out_rows, out_m = np.empty(1024, dtype=np.int32), np.empty(1024)
     n_out = 0
     for k in range(len(start)):
+        if start[k] < 0:
+            out_indptr[k + 1] = n_out
+            continue
         best[start[k]] = 0.0
         touched[0] = start[k]
         n_touched = 1
@@ -247,7 +244,7 @@ def _walks(indptr, indices, length_m, start, row_indptr, rows, limit_m):  # type
             n_rows = row_indptr[at + 1] - row_indptr[at]
             if n_out + n_rows > len(out_rows):
                 room = 2 * (n_out + n_rows)
-                more_rows, more_m = np.empty(room, dtype=np.int64), np.empty(room)
+                more_rows, more_m = np.empty(room, dtype=np.int32), np.empty(room)
                 for old in range(n_out):
                     more_rows[old], more_m[old] = out_rows[old], out_m[old]
                 out_rows, out_m = more_rows, more_m
