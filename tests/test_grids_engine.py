@@ -48,7 +48,7 @@ def make_problem(
         graph.indptr.astype(np.int64),
         graph.indices.astype(np.int64),
         np.searchsorted(source, np.arange(n + 1)).astype(np.int64),
-        target.astype(np.int64),
+        target.astype(np.int32),
         walk_m[source, target],
         nobody if group is None else np.array(group, np.int64),
         nobody if locked is None else np.array(locked, np.int64),

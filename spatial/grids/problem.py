@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -22,6 +23,7 @@ __all__ = [
     "GridFault",
     "GridProblem",
     "Ints",
+    "Ints32",
     "Partition",
     "Score",
     "State",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 Floats = NDArray[np.float64]
 State = Literal["feasible", "infeasible", "undecided"]
 FaultLimit = Literal["min_households", "max_households", "locked_grid"]
@@ -47,7 +50,8 @@ class GridProblem:
         Households of the row, 1 or more.
     indptr, indices : int64
         Rows that touch: symmetric, sorted, without the row itself (CSR).
-    near_indptr, near_indices : int64
+    near_indptr : int64
+    near_indices : int32
     near_m : float64
         Walks from row to row (CSR, symmetric, the row itself at 0), cut off at one radius for all
         rows: a pair of one connected part that is absent is farther apart than every pair present.
@@ -61,7 +65,7 @@ class GridProblem:
     indptr: Ints
     indices: Ints
     near_indptr: Ints
-    near_indices: Ints
+    near_indices: Ints32
     near_m: Floats
     group: Ints
     locked: Ints
@@ -138,7 +142,7 @@ class Sub:
     indptr: Ints
     indices: Ints
     near_indptr: Ints
-    near_indices: Ints
+    near_indices: Ints32
     near_m: Floats
     group: Ints
     locked: Ints
@@ -150,7 +154,9 @@ class Sub:
 
 def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
     """The sub-problem of ``rows`` (sorted); ``rows`` of the result count within ``problem``."""
-    indptr, indices, _ = _cut_csr(problem.indptr, problem.indices, None, rows)
+    indptr, indices, _ = _cut_csr(
+        problem.indptr, problem.indices, np.ones(len(problem.indices), np.int8), rows
+    )
     near_indptr, near_indices, near_m = _cut_csr(
         problem.near_indptr, problem.near_indices, problem.near_m, rows
     )
@@ -160,28 +166,24 @@ def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
         rows,
         problem.weight[rows],
         indptr,
-        indices,
+        indices.astype(np.int64, copy=False),
         near_indptr,
-        near_indices,
+        near_indices.astype(np.int32, copy=False),
         near_m,
         np.where(group >= 0, np.searchsorted(names, group), -1),
         problem.locked[rows],
     )
 
 
-def _cut_csr(indptr: Ints, indices: Ints, values: Floats | None, rows: Ints) -> tuple[Ints, Ints, Floats]:
-    """Rows and columns ``rows`` of a CSR structure, renumbered."""
-    local = np.full(len(indptr) - 1, -1, np.int64)
-    local[rows] = np.arange(len(rows))
-    counts = indptr[rows + 1] - indptr[rows]
-    at = np.repeat(indptr[rows] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(
-        counts.sum()
-    )
-    keep = local[indices[at]] >= 0
-    owner = np.repeat(np.arange(len(rows)), counts)[keep]
-    new_indptr = np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=len(rows))))).astype(np.int64)
-    at = at[keep]
-    return new_indptr, local[indices[at]], (values[at] if values is not None else np.empty(0))
+def _cut_csr(
+    indptr: Ints, indices: NDArray[Any], values: NDArray[Any], rows: Ints
+) -> tuple[Ints, NDArray[Any], NDArray[Any]]:
+    """Rows and columns ``rows`` of a CSR structure, renumbered; all of them are not copied."""
+    n = len(indptr) - 1
+    if len(rows) == n:
+        return indptr, indices, values
+    cut = csr_array((values, indices, indptr), shape=(n, n))[rows][:, rows]
+    return cut.indptr.astype(np.int64), cut.indices, cut.data
 
 
 def pieces(indptr: Ints, indices: Ints, label: Ints) -> Ints:
@@ -219,12 +221,10 @@ def score(problem: GridProblem | Sub, grid: Ints) -> Score:
     A pair that is absent from the walks counts twice the radius. Ties go to the lowest row.
     """
     n, K = len(grid), int(grid.max()) + 1
-    owner = np.repeat(np.arange(n), np.diff(problem.near_indptr))
-    inside = grid[owner] == grid[problem.near_indices]
-    centre, row = owner[inside], problem.near_indices[inside]
     households = np.bincount(grid, problem.weight, K).astype(np.int64)
-    reached = np.bincount(centre, problem.weight[row], n)
-    walk = np.bincount(centre, problem.weight[row] * problem.near_m[inside], n)
+    reached, walk = _within_grid(
+        problem.weight, problem.near_indptr, problem.near_indices, problem.near_m, grid
+    )
     beyond_m = 2.0 * float(problem.near_m.max(initial=0.0))
     total = walk + (households[grid] - reached) * beyond_m
     by_total = np.lexsort((np.arange(n), total, grid))
@@ -236,6 +236,20 @@ def score(problem: GridProblem | Sub, grid: Ints) -> Score:
         households,
         np.flatnonzero(reached[medoid] < households),
     )
+
+
+@njit(cache=True, nogil=True)
+def _within_grid(weight, near_indptr, near_indices, near_m, grid):  # type: ignore[no-untyped-def]
+    """Households of its own grid that each row reaches, and their walk to it."""
+    n = len(grid)
+    reached, walk = np.zeros(n, np.int64), np.zeros(n)
+    for row in range(n):
+        for at in range(near_indptr[row], near_indptr[row + 1]):
+            other = near_indices[at]
+            if grid[other] == grid[row]:
+                reached[row] += weight[other]
+                walk[row] += weight[other] * near_m[at]
+    return reached, walk
 
 
 def _outside_main(problem: GridProblem | Sub, grid: Ints, K: int) -> Ints:
