@@ -317,6 +317,19 @@ def test_ten_thousand_households_take_seconds():
     assert layers["households"]["households"].sum() == 10_000
 
 
+def test_layers_asked_for_are_those_of_the_whole_township(town):
+    for names in (["households", "alleys"], ["groups"], ["board_sites"], ["vacant_buildings", "boundary"]):
+        some = make_sample(layers=names)
+        assert set(some) == set(names)
+        for name, layer in some.items():
+            assert_same_layer(layer, town[name])
+
+
+def test_a_layer_it_does_not_make_is_refused():
+    with pytest.raises(ValueError, match="no layer elevation, lamps; there are alleys"):
+        make_sample(layers=["alleys", "lamps", "elevation"])
+
+
 def test_a_township_too_small_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(ValueError, match="400 or more, got 399"):
         write_sample(tmp_path / "none", n_households=399)

@@ -7,7 +7,7 @@ round the bend, courtyards with one door, and the usual errors of drawing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,6 +16,7 @@ import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely import Polygon
 
 from spatial.load.site import Elevation, contract_frame
 from spatial.sample.fabric import Fabric, make_fabric
@@ -34,11 +35,14 @@ FAR_M = 200.0  # how far the lonely farm lies from any alley
 STREAM_WIDTH_M = 7.0
 CELL_M = 10.0  # of the elevation raster
 
+_MADE = tuple(name for name in LAYERS if name != "elevation")
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
 _ENDINGS = "郢岗圩庄塘湾"
 
 
-def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.GeoDataFrame]:
+def make_sample(
+    n_households: int = 1000, *, seed: int = 1, layers: Collection[str] | None = None
+) -> dict[str, gpd.GeoDataFrame]:
     """The layers of a made-up township as they come out of a survey, errors of drawing included.
 
     Parameters
@@ -48,6 +52,9 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
         lamp sites (0.6, of which 0.04 shine today) and board sites (0.08) grow with them.
     seed : int
         Same size and seed, same township.
+    layers : collection of str, optional
+        Names of the layers wanted, which are the same whatever else is; by default all. What is not
+        wanted costs no time where nothing else depends on it.
 
     Returns
     -------
@@ -58,10 +65,13 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
     Raises
     ------
     ValueError
-        Fewer than 400 households: too small for a stream, a road and several hamlets.
+        Fewer than 400 households: too small for a stream, a road and several hamlets; or no such layer.
     """
     if n_households < FEWEST_HOUSEHOLDS:
         raise ValueError(f"n_households must be {FEWEST_HOUSEHOLDS} or more, got {n_households}")
+    wanted = set(_MADE if layers is None else layers)
+    if not wanted <= set(_MADE):
+        raise ValueError(f"no layer {', '.join(sorted(wanted - set(_MADE)))}; there are {', '.join(_MADE)}")
     chance = np.random.default_rng(seed).spawn(7)
     fabric = make_fabric(n_households, chance[0])
     edge_alley = edge_alleys(fabric)
@@ -75,20 +85,21 @@ def make_sample(n_households: int = 1000, *, seed: int = 1) -> dict[str, gpd.Geo
     tables = {
         "alleys": _with_double(alleys.assign(geometry=alley_geometry(fabric, edge_alley, chance[6]))),
         "households": households,
-        "lamp_sites": make_lamp_sites(fabric, width_m, buildings, n_households, chance[4]),
-        "board_sites": make_board_sites(fabric, width_m, buildings, n_households, chance[4]),
         "buildings": buildings,
         "barriers": _barriers(fabric),
-        "groups": _group_areas(buildings, names),
         "places": make_places(fabric, buildings),
-        "power_points": make_power_points(fabric, width_m, n_households, chance[5]),
-        "vacant_buildings": _vacant(buildings, households, chance[5]),
     }
-    tables["boundary"] = _boundary(fabric, buildings)
-    tables["groups"]["geometry"] = shapely.intersection(
-        tables["groups"]["geometry"], tables["boundary"]["geometry"].iloc[0]
-    )
-    return {name: _layer(name, tables[name]) for name in LAYERS if name in tables}
+    if wanted & {"lamp_sites", "board_sites"}:
+        sites = fabric, width_m, buildings, n_households, chance[4]
+        tables |= {"lamp_sites": make_lamp_sites(*sites), "board_sites": make_board_sites(*sites)}
+    if wanted & {"power_points", "vacant_buildings"}:
+        tables["power_points"] = make_power_points(fabric, width_m, n_households, chance[5])
+        tables["vacant_buildings"] = _vacant(buildings, households, chance[5])
+    if wanted & {"boundary", "groups"}:
+        tables["boundary"] = _boundary(fabric, buildings)
+    if "groups" in wanted:
+        tables["groups"] = _group_areas(buildings, names, tables["boundary"]["geometry"].iloc[0])
+    return {name: _layer(name, tables[name]) for name in LAYERS if name in wanted}
 
 
 _ID_LETTERS = {
@@ -200,13 +211,14 @@ def _distinct(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.unique(np.round(xy, 2), axis=0)
 
 
-def _group_areas(buildings: pd.DataFrame, names: NDArray[np.str_]) -> pd.DataFrame:
-    """Every point belongs to the village group of the house it is nearest to."""
+def _group_areas(buildings: pd.DataFrame, names: NDArray[np.str_], boundary: Polygon) -> pd.DataFrame:
+    """Every point inside the boundary belongs to the village group of the house it is nearest to."""
     middle = shapely.MultiPoint(np.round(shapely.get_coordinates(shapely.centroid(buildings["geometry"])), 2))
     around = middle.envelope.buffer(400.0)
     cells = shapely.get_parts(shapely.voronoi_polygons(middle, extend_to=around, ordered=True))
     areas = gpd.GeoDataFrame({"group": names[buildings["hamlet"]]}, geometry=cells).dissolve("group")
-    return pd.DataFrame({"group": areas.index, "geometry": areas.geometry.to_numpy()})
+    inside = shapely.intersection(areas.geometry.to_numpy(), boundary)
+    return pd.DataFrame({"group": areas.index, "geometry": inside})
 
 
 def _vacant(buildings: pd.DataFrame, households: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
