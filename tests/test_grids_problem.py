@@ -1,13 +1,17 @@
-"""The arrays of a partition: cutting out, pieces and scores, judged by plain loops."""
+"""The arrays of a partition: near walks, cutting out and scores, judged by plain loops."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import approx
 
 from spatial.grids.problem import GridProblem, Sub, cut_out, score
+from spatial.grids.units import near_walks
+from spatial.network import snap_points
+from tests.drawn import drawn_network, spots
 
 law = settings(deadline=None, max_examples=60)
 
@@ -92,3 +96,20 @@ def test_a_score_is_what_plain_loops_add_up(drawn, data) -> None:
         main = np.bincount(problem.group[known], problem.weight[known]).max(initial=0)
         assert found.outside[g] == problem.weight[known].sum() - main
         assert found.households[g] == problem.weight[rows].sum()
+
+
+@pytest.mark.parametrize("enough", [5, 60, 200, 450, 9999])
+def test_the_radius_of_near_walks_is_the_least_that_lets_nineteen_in_twenty_rows_reach_enough(enough) -> None:
+    #  a street of 2 km with a house every 8 m, every tenth of 9 households
+    at_m = np.arange(4, 2000, 8)
+    weight = np.where(np.arange(len(at_m)) % 10 == 0, 9, 1)
+    network = drawn_network({"A": [(0, 0), (2000, 0)]})
+    stops = snap_points(network, spots(*((float(each), 1.0) for each in at_m)))
+    away_m = np.abs(np.subtract.outer(at_m, at_m))
+    limit_m = 100.0
+    while ((weight * (away_m <= limit_m)).sum(axis=1) < min(enough, weight.sum())).mean() > 0.05:
+        limit_m *= 1.25
+    found = near_walks(network, stops, weight, enough=enough)
+    assert np.array_equal(np.diff(found.indptr), (away_m <= limit_m).sum(axis=1))
+    assert np.array_equal(found.indices, np.nonzero(away_m <= limit_m)[1])
+    assert np.array_equal(found.distance_m, away_m[away_m <= limit_m])

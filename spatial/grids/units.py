@@ -259,11 +259,14 @@ def near_walks(network: AlleyNetwork, stops: Stops, weight: NDArray[np.int64], *
     """
     wanted = np.minimum(enough, np.bincount(stops.part, weight)[stops.part])
     probe = np.arange(0, len(weight), max(1, len(weight) // 500))
-    limit_m, widest_m = 100.0, float(network.edge_length_m.sum())
+    limit_m, widest_m, walked_m = 100.0, float(network.edge_length_m.sum()), 0.0
     while limit_m < widest_m:
-        walk = walks(network, stops.take(probe), stops, limit_m=limit_m)
-        source = np.repeat(np.arange(len(probe)), np.diff(walk.indptr))
-        reached = np.bincount(source, weight[walk.indices], minlength=len(probe))
+        if limit_m > walked_m:
+            walked_m = 5 * limit_m
+            walk = walks(network, stops.take(probe), stops, limit_m=walked_m)
+            source = np.repeat(np.arange(len(probe)), np.diff(walk.indptr))
+        near = walk.distance_m <= limit_m
+        reached = np.bincount(source[near], weight[walk.indices[near]], minlength=len(probe))
         if (reached >= wanted[probe]).mean() >= 0.95:
             break
         limit_m *= 1.25

@@ -25,7 +25,7 @@ Ints32 = NDArray[np.int32]
 
 QUANTUM_PER_M = float(2**26)
 #: Sources walked from in one go: bounds the memory beside the result.
-SOURCES_AT_ONCE = 4096
+SOURCES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
