@@ -30,9 +30,8 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from spatial.adjacency import voronoi_cells
 from spatial.errors import DataError, Remark, by_kind
-from spatial.grids import GridPlan, plan_grids
+from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
@@ -213,7 +212,7 @@ def _boards(boards: BoardPlan, grids: GridPlan | None) -> GeoDataFrame:
 
 
 def _alleys(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) -> GeoDataFrame:
-    """Alleys with their length and light, and the grid whose doors most of each alley is nearest to."""
+    """Alleys with their length and light, and the grid that keeps each."""
     grids = parts.grids
     if parts.lamps is not None:
         alleys = parts.lamps.alleys
@@ -222,22 +221,7 @@ def _alleys(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts
         alleys = network.alleys.assign(length_m=length_m)
     if grids is None:
         return alleys
-    cells = voronoi_cells(network, doors(site, network, settings))
-    household_id = site.layers["households"]["household_id"].to_numpy()
-    grid_of = grids.households.drop_duplicates("household_id").set_index("household_id")["grid_id"]
-    share = DataFrame(
-        {
-            "alley_id": network.alleys["alley_id"].to_numpy()[network.edge_alley[cells.edge]],
-            "grid_id": grid_of.reindex(household_id[cells.row]).to_numpy(),
-            "metres": cells.to_m - cells.from_m,
-        }
-    )
-    longest = (
-        share.groupby(["alley_id", "grid_id"], as_index=False)["metres"].sum()
-        .sort_values(["alley_id", "metres", "grid_id"], ascending=[True, False, True])
-        .drop_duplicates("alley_id").set_index("alley_id")["grid_id"]
-    )  # fmt: skip
-    return alleys.assign(grid_id=alleys["alley_id"].map(longest))
+    return alleys.assign(grid_id=keeping_grids(alleys, grids, site, network, settings))
 
 
 def _grid_at(points: GeoDataFrame, grids: GridPlan | None) -> pd.Series:

@@ -432,7 +432,7 @@ _PLAN_LAYERS = (
         "grids",
         "MultiPolygon",
         "grid_id",
-        "grid_id:int code:text name:text branch_id:int worker_id:int households:int:households "
+        "grid_id:int code:text name:text kind:text branch_id:int worker_id:int households:int:households "
         "residents:int:people elderly:int:people! party_members:int:people! groups:text main_group:text "
         "walk_mean_m:float:m "
         "walk_max_m:float:m meeting_household_id:text! leader_role:text fault:text",
@@ -497,6 +497,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
     ),
     "grids": (
         "n",
+        "n_exclusive",
         "min",
         "mean",
         "max",

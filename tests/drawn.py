@@ -48,7 +48,7 @@ def drawn_site(
     return Site("drawn", CRS, layers, None, (), ())
 
 
-def layer(name: str, shapes: Sequence[BaseGeometry], **columns: Sequence[object]) -> gpd.GeoDataFrame:
+def layer(name: str, shapes: Sequence[BaseGeometry], /, **columns: Sequence[object]) -> gpd.GeoDataFrame:
     geometry = np.empty(len(shapes), dtype=object)
     geometry[:] = list(shapes)
     return contract_frame(name, {key: pd.Series(each) for key, each in columns.items()}, geometry, CRS)

@@ -124,6 +124,7 @@ def _plan_layers(least: int) -> dict[str, Any]:
             "grids",
             [_at(MultiPolygon([box(a, -20, b, 260)])) for a, b in ((-10, 40), (40, 75), (75, 130))],
             grid_id=[1, 2, 3], code=["01", "02", "03"], name=["第01网格", "第02网格", "第03网格"],
+            kind=["ordinary"] * 3,
             branch_id=[1, 1, 1], worker_id=[1, 2, 3], households=[3, 5, 4], residents=[9, 12, 9],
             party_members=[0, 1, 0], groups=["一组", "一组、二组", None], main_group=["一组", "二组", None],
             walk_mean_m=[32 / 3, 30 / 4, 30 / 4], walk_max_m=[16.0, 16.0, 16.0],
@@ -208,10 +209,11 @@ def _summary(least: int) -> dict[str, Any]:
         "doubts": [_told("household-far", "households", "", ["H10"])],
         "faults": [short] if least > 3 else [],
         "grids": {
-            "n": 3, "min": 3, "mean": 4.0, "max": 5, "feasible_share": 2 / 3 if least > 3 else 1.0,
-            "contiguous_share": 1.0, "objective_m": 84.0, "walk_mean_m": 92 / 11, "group_cost_m": 20.0,
-            "bound_m": 80.0, "gap": 0.05, "bound_by": "hand", "groups_split": 0 if least > 3 else 1,
-            "mixing_share": 1 / 3, "n_plain": 3, "objective_plain_m": 84.0,
+            "n": 3, "n_exclusive": 0, "min": 3, "mean": 4.0, "max": 5,
+            "feasible_share": 2 / 3 if least > 3 else 1.0, "contiguous_share": 1.0, "objective_m": 84.0,
+            "walk_mean_m": 92 / 11, "group_cost_m": 20.0, "bound_m": 80.0, "gap": 0.05,
+            "bound_by": "hand", "groups_split": 0 if least > 3 else 1, "mixing_share": 1 / 3,
+            "n_plain": 3, "objective_plain_m": 84.0,
             "parts": [
                 {"part": 1, "households": 12, "k": 3, "state": "infeasible" if least > 3 else "feasible"}
             ],

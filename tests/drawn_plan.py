@@ -134,6 +134,7 @@ def _plan_layers(household: str, grid_fault: str | None) -> dict[str, GeoDataFra
                 "grid_id": [1, 2, 3],
                 "code": ["G01", "G02", "G03"],
                 "name": ["第1网格", "第2网格", "第3网格"],
+                "kind": ["ordinary"] * 3,
                 "worker_id": [1, 1, 2],
                 "households": [40, 40, 3],
                 "residents": [120, 121, 9],
@@ -226,7 +227,7 @@ def _stretches() -> GeoDataFrame:
 def _summary(community: str, only: tuple[str, ...], grid_fault: str | None) -> dict[str, Any]:
     settings = Settings.model_validate({"community": {"name": community, "date": "2026-03-01"}}).to_dict()
     sections: dict[str, dict[str, Any]] = {
-        "grids": {"n": 3},
+        "grids": {"n": 3, "n_exclusive": 0},
         "lamps": {
             "n_chosen": 1,
             "alley_m": 220.0,

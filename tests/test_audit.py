@@ -229,6 +229,8 @@ def test_nothing_is_found_in_a_plan_worked_out_by_hand(drawn: Path):
 
 CELLS = [
     ("grids", "code", "99", "grid_id = 2", "grids.code"),
+    ("grids", "kind", "exclusive", "grid_id = 2", "grids.kind"),
+    ("grids", "kind", "special", "grid_id = 2", "grids.kind"),
     ("grids", "households", 4, "grid_id = 2", "grids.households"),
     ("grids", "residents", 8, "grid_id = 2", "grids.residents"),
     ("grids", "party_members", 2, "grid_id = 2", "grids.party_members"),
@@ -287,7 +289,7 @@ def sections() -> Iterator[tuple[str, str, Any]]:
     """Every figure that can be recounted, and another value of it."""
     yield from (
         ("grids", name, 7)
-        for name in ("n", "min", "mean", "max", "objective_m", "walk_mean_m", "groups_split")
+        for name in ("n", "n_exclusive", "min", "mean", "max", "objective_m", "walk_mean_m", "groups_split")
     )
     yield from (
         ("grids", name, 0.5) for name in ("feasible_share", "contiguous_share", "mixing_share", "gap")

@@ -306,6 +306,8 @@ def hostile_plan(tmp_path_factory: pytest.TempPathFactory, alleyplan: Any) -> Pa
         for column in ("巷名", "name", "名称", "路面", "surface"):
             if column in rows:
                 rows[column] = HOSTILE
+        if "专属网格" in rows:
+            rows["专属网格"] = rows["类别"] == "学校"
         rows.to_file(folder / "shannan.gpkg", layer=name, geometry_type=kind)
     done = alleyplan("plan", folder, "--out", folder.parent / "plan", "--set", "work.effort=quick")
     assert done.returncode == 0, done.stderr
@@ -319,6 +321,16 @@ def test_hostile_names_in_files_change_nothing_but_the_text(show: Any, hostile_p
     assert page.complaints == []
     assert page.run("return window.ran") == []
     assert page.run("return document.querySelectorAll('img').length") == 0
+
+
+def test_an_exclusive_grid_has_its_name_and_its_line_in_the_legend(show: Any, hostile_plan: Path):
+    page = show((hostile_plan / "map.html").read_text(encoding="utf-8"))
+    legend, buttons = "return document.querySelector('#legend').textContent", "#picker li:last-child button"
+    assert "专属网格" in page.run(legend)
+    page.run(f"document.querySelector('{buttons}').click()")
+    assert page.run("return document.querySelector('#details h2').textContent") == f"专属网格·{HOSTILE}"
+    page.run("document.querySelector('#switch').click()")
+    assert "Exclusive grid" in page.run(legend)
 
 
 def test_no_personal_column_reaches_the_residents_page(hostile_plan: Path):

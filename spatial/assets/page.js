@@ -87,7 +87,8 @@
   function drawGround() {
     drawAreas(view.boundary, { stroke: true, color: colour("outline"), weight: 2, fill: false });
     for (const grid of view.grids) {
-      drawAreas(grid.shape, { fillColor: colour("tint-" + (grid.tint % 6)), fillOpacity: 1 });
+      const tint = grid.exclusive === null ? "tint-" + (grid.tint % 6) : "exclusive";
+      drawAreas(grid.shape, { fillColor: colour(tint), fillOpacity: 1 });
     }
     for (const [name, barrier] of Object.entries(view.barriers)) {
       drawAreas(barrier.areas, { fillColor: colour(name), fillOpacity: 0.8 });
@@ -95,6 +96,7 @@
     }
     drawAreas(view.ground, { fillColor: colour("building"), fillOpacity: 0.75 });
     for (const grid of view.grids) {
+      drawLines(grid.hatch, { color: colour("outline"), weight: 1, opacity: 0.6 });
       const outline = L.polygon(area(grid.shape), { interactive: false, fill: false, ...outlineStyle(grid) });
       outlines.set(grid.grid_id, outline.addTo(map));
     }
@@ -303,10 +305,12 @@
   const orNull = (value, show) => (value === null || value === undefined ? null : show(value));
   const households = (n) => orNull(n, (value) => say("households_value", { n: whole(value) }));
   const gridName = (id) => orNull(id, (value) => say("grid_title", { id: value }));
+  const gridTitle = (grid) => (grid.exclusive === null
+    ? say("grid_title", { id: grid.grid_id }) : say("exclusive_title", { name: grid.exclusive }));
 
   const describe = {
     grid: (grid) => [
-      say("grid_title", { id: grid.grid_id }),
+      gridTitle(grid),
       [
         ["households", households(grid.households)],
         ["meeting_point", orNull(grid.meeting_alley, (name) => say("on_alley", { name: name }))],
@@ -349,6 +353,7 @@
     const figures = view.figures;
     const lines = [
       ["grid", view.grids.length, "1"],
+      ["exclusive", view.grids.some((each) => each.exclusive !== null), ""],
       ["meeting", view.grids.some((each) => each.meeting), "★"],
       ["lamp-new", view.lamps.some((each) => each.status !== "existing"), ""],
       ["lamp-existing", view.lamps.some((each) => each.status === "existing"), ""],
@@ -378,7 +383,7 @@
       ...view.grids.map((grid) => {
         const item = element("li");
         const each = button(String(grid.grid_id), () => choose({ kind: "grid", item: grid }, true));
-        each.setAttribute("aria-label", say("grid_title", { id: grid.grid_id }));
+        each.setAttribute("aria-label", gridTitle(grid));
         item.append(each);
         return item;
       }),
@@ -403,6 +408,7 @@
     const figures = view.figures;
     const parts = [];
     if ("n_grids" in figures) parts.push(say("sentence_grids", { n: whole(figures.n_grids) }));
+    if (figures.n_exclusive) parts.push(say("sentence_exclusive", { n: whole(figures.n_exclusive) }));
     if ("n_lamps" in figures) parts.push(say("sentence_lamps", { n: whole(figures.n_lamps) }));
     if ("n_boards" in figures) parts.push(say("sentence_boards", { n: whole(figures.n_boards) }));
     const sentence = byId("sentence");

@@ -21,6 +21,7 @@ from spatial.audit.boards import board_faults
 from spatial.audit.book import Book, read_book, shape_faults
 from spatial.audit.bound import bound_faults
 from spatial.audit.declared import declared_faults
+from spatial.audit.exclusive import exclusive_faults, find_enclaves, ordinary_book
 from spatial.audit.grids import count_grids, grid_faults
 from spatial.audit.home import home_faults
 from spatial.audit.lamps import lamp_faults
@@ -94,15 +95,19 @@ def recount(folder: Path) -> Audit:
 
 def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
     """The recount of the grids; nothing where rows name households or grids that don't exist."""
-    roster = make_roster(book)
+    enclaves = find_enclaves(book)
+    faults, own = exclusive_faults(book, enclaves)
+    faults += area_faults(book)
+    ordinary = ordinary_book(book, enclaves)
+    roster = make_roster(ordinary)
     if roster is None:
-        return [], {}
-    count = count_grids(book, roster)
-    remarks, figures = grid_faults(book, roster, count)
-    remarks += people_faults(book, roster)
-    remarks += area_faults(book)
-    remarks += alley_grid_faults(book, roster.ground)
-    remarks += level_faults(book, roster)
-    remarks += declared_faults(book, roster, count)
-    remarks += bound_faults(book, roster, count)
-    return remarks, figures
+        return faults, own
+    count = count_grids(ordinary, roster)
+    remarks, figures = grid_faults(ordinary, roster, count)
+    faults += remarks
+    faults += people_faults(ordinary, roster)
+    faults += alley_grid_faults(book, roster.ground, enclaves)
+    faults += level_faults(ordinary, roster)
+    faults += declared_faults(ordinary, roster, count)
+    faults += bound_faults(ordinary, roster, count)
+    return faults, {**figures, **own}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import geopandas as gpd
@@ -18,6 +18,13 @@ from spatial.adjacency import Adjacency, touching, voronoi_cells
 from spatial.errors import Remark, fault, note
 from spatial.grids.areas import alley_seeds, door_seeds, grid_areas, join_seeds, wall_seeds
 from spatial.grids.engine import partition
+from spatial.grids.exclusive import (
+    Exclusive,
+    carve,
+    exclusive_grids,
+    exclusive_households,
+    exclusive_places,
+)
 from spatial.grids.levels import link_grids
 from spatial.grids.numbering import geographic_order, grid_codes, middles
 from spatial.grids.problem import GridProblem
@@ -69,8 +76,35 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
     Raises
     ------
     DataError
-        The site has no households, or most are far from every alley.
+        The site has no households, all live in exclusive places, or most are far from every alley.
     """
+    exclusive = exclusive_places(site)
+    plan = _plan_ordinary(exclusive.others(site), network, settings)
+    return _with_exclusive(plan, exclusive, site, settings)
+
+
+def _with_exclusive(plan: GridPlan, exclusive: Exclusive, site: Site, settings: Settings) -> GridPlan:
+    """The plan with the exclusive grids beside the ordinary ones, whose areas make room for them."""
+    figures = {**plan.figures, "n_exclusive": len(exclusive.places)}
+    remarks = (*plan.remarks, *exclusive.remarks)
+    if not len(exclusive.places):
+        return replace(plan, figures=figures, remarks=remarks)
+    ordinary, members = plan.grids, plan.households
+    at = pd.Index(ordinary["grid_id"]).get_indexer(members["grid_id"])
+    areas, grounds = carve(ordinary.geometry.to_numpy(), members.geometry.to_numpy(), at, exclusive)
+    first = int(ordinary["grid_id"].max()) + 1
+    added = exclusive_grids(exclusive, grounds, site, settings.community.code, first=first)
+    people = exclusive_households(exclusive, site, added["grid_id"].to_numpy())
+    return replace(
+        plan,
+        households=pd.concat([members, people], ignore_index=True),
+        grids=pd.concat([ordinary.set_geometry(areas, crs=site.crs), added], ignore_index=True),
+        figures=figures,
+        remarks=remarks,
+    )
+
+
+def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> GridPlan:
     units = make_units(site, network, settings)
     stops = units.stops.take(units.served)
     beside = touching(network, stops)

@@ -16,7 +16,7 @@ from spatial.grids.units import PEOPLE, Units
 from spatial.network import AlleyNetwork, Stops, Walks, walks
 from spatial.settings import Settings
 
-__all__ = ["Meetings", "figures", "meetings", "roster"]
+__all__ = ["Meetings", "figures", "group_names", "meetings", "people_sums", "roster"]
 
 LEADER_ROLE = "网格长"
 
@@ -112,11 +112,12 @@ def roster(
     frame["code"] = grid_codes(settings.community.code, n_grids)
     digits = max(2, len(str(n_grids)))
     frame["name"] = [f"第{number:0{digits}d}网格" for number in numbers]
+    frame["kind"] = "ordinary"
     frame["branch_id"], frame["worker_id"] = branch_id, worker_id
     frame["households"] = np.bincount(grid, households, minlength=n_grids).astype(np.int64)
     for name in PEOPLE:
-        frame[name] = _people(table[name], grid, n_grids)
-    frame["groups"], frame["main_group"] = _groups(table["group"], households, grid, n_grids)
+        frame[name] = people_sums(table[name], grid, n_grids)
+    frame["groups"], frame["main_group"] = group_names(table["group"], households, grid, n_grids)
     served = units.served
     own, g = households[served], grid[served]
     walked = np.bincount(g, own * met.to_door_m, minlength=n_grids)
@@ -212,14 +213,16 @@ def _least(
     return order[np.searchsorted(grid[order], np.arange(grid.max() + 1))]
 
 
-def _people(people: pd.Series, grid: NDArray[np.int64], n_grids: int) -> pd.Series:
+def people_sums(people: pd.Series, grid: NDArray[np.int64], n_grids: int) -> pd.Series:
+    """People of each grid, rows of grid −1 left out; null where no household has the figure."""
     if people.isna().all():
         return pd.Series(pd.NA, index=range(n_grids), dtype="Int64")
-    known = people.fillna(0).to_numpy(dtype=np.int64)
-    return pd.Series(np.bincount(grid, known, minlength=n_grids).astype(np.int64), dtype="Int64")
+    known, inside = people.fillna(0).to_numpy(dtype=np.int64), grid >= 0
+    sums = np.bincount(grid[inside], known[inside], minlength=n_grids)
+    return pd.Series(sums.astype(np.int64), dtype="Int64")
 
 
-def _groups(
+def group_names(
     group: pd.Series, households: NDArray[np.int64], grid: NDArray[np.int64], n_grids: int
 ) -> tuple[pd.Series, pd.Series]:
     """All groups of each grid in sorted order, joined; and the one with most households."""

@@ -100,6 +100,7 @@ def _figures(plan: Plan, settings: Settings) -> View:
     if grids is not None:
         figures |= {
             "n_grids": grids["n"],
+            "n_exclusive": grids["n_exclusive"],
             "min_households": settings.grids.min_households,
             "max_households": settings.grids.max_households,
         }
@@ -209,12 +210,15 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
     boards = _boards_of_grids(plan, settings)
     shown = (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
     shapes, tints = sketch.areas_by_row(grids.geometry), _tints(grids.geometry)
+    exclusive = (grids["kind"] == "exclusive").fillna(False).to_numpy(bool)
     records = _records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
     for row, record in enumerate(records):
         grid_id = record["grid_id"]
         record |= {
             "shape": shapes[row],
             "tint": tints[row],
+            "exclusive": grids["name"].iloc[row].removeprefix("专属网格·") if exclusive[row] else None,
+            "hatch": sketch.lines(_hatch(grids.geometry.iloc[[row]])) if exclusive[row] else [],
             "at": spots[row],
             "radius_m": round(float(radius_m[row]), 1),
             "fault": pd.notna(grids["fault"].iloc[row]),
@@ -225,6 +229,15 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
         if not shown[row]:
             record |= {"households": None, "walk_mean_m": None}
     return records
+
+
+def _hatch(area: GeoSeries) -> GeoSeries:
+    """Slanted lines across an area, as many as show on a large ground and on a small one."""
+    (west, south, east, north), step_m = area.total_bounds, max(2.0, np.sqrt(area.area.sum()) / 12)
+    height = north - south
+    foot = np.arange(west - height, east, step_m) + step_m / 2
+    slants = [((x, south), (x + height, north)) for x in foot]
+    return area.intersection(shapely.MultiLineString(slants))
 
 
 def _clear_spots(plan: Plan, meeting_points: GeoSeries) -> GeoSeries:

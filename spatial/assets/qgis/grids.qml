@@ -1,8 +1,9 @@
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.34.0" styleCategories="Symbology|Labeling" labelsEnabled="1">
-  <renderer-v2 type="categorizedSymbol" attr="CASE WHEN &quot;fault&quot; IS NULL THEN 'sound' ELSE 'fault' END" enableorderby="0" forceraster="0" symbollevels="0">
+  <renderer-v2 type="categorizedSymbol" attr="CASE WHEN &quot;kind&quot; = 'exclusive' THEN 'exclusive' WHEN &quot;fault&quot; IS NULL THEN 'sound' ELSE 'fault' END" enableorderby="0" forceraster="0" symbollevels="0">
     <categories>
       <category value="sound" symbol="0" label="网格" render="true" type="string"/>
+      <category value="exclusive" symbol="2" label="专属网格" render="true" type="string"/>
       <category value="fault" symbol="1" label="有问题的网格" render="true" type="string"/>
     </categories>
     <symbols>
@@ -26,6 +27,18 @@
             <Option type="QString" name="outline_color" value="180,0,110,255"/>
             <Option type="QString" name="outline_style" value="solid"/>
             <Option type="QString" name="outline_width" value="1"/>
+            <Option type="QString" name="outline_width_unit" value="MM"/>
+          </Option>
+        </layer>
+      </symbol>
+      <symbol type="fill" name="2" alpha="1" clip_to_extent="1" force_rhr="0">
+        <layer class="SimpleFill" enabled="1" locked="0" pass="0">
+          <Option type="Map">
+            <Option type="QString" name="color" value="91,91,91,255"/>
+            <Option type="QString" name="style" value="b_diagonal"/>
+            <Option type="QString" name="outline_color" value="91,91,91,255"/>
+            <Option type="QString" name="outline_style" value="solid"/>
+            <Option type="QString" name="outline_width" value="0.5"/>
             <Option type="QString" name="outline_width_unit" value="MM"/>
           </Option>
         </layer>
