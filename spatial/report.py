@@ -25,6 +25,8 @@ __all__ = ["remark_points", "write_tables"]
 #: Sheets in the order in which an office asks for them.
 _SHEETS = {"grids": "网格表", "lamps": "路灯表", "boards": "宣传栏表", "alleys": "巷道表"}
 _REMARKS = "说明"
+#: What the grid roster has beside the columns of its layer.
+_KEPT = (PlanColumn("kept_alleys", "text"), PlanColumn("kept_m", "float", "m"))
 _CREATED = datetime.datetime(2000, 1, 1)  # same plan, same bytes
 
 #: Nothing from data is read as a formula, a link or a number: an id 0012 stays 0012, =1+1 stays text.
@@ -78,9 +80,11 @@ def write_tables(plan: Plan, path: Path) -> None:
         head = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
         for name, title in _SHEETS.items():
             if name in plan.layers:
-                columns = PLAN_LAYERS[name].columns
-                rows = _in_words(plan.layers[name])[[each.name for each in columns]].itertuples(index=False)
-                _write_sheet(workbook.add_worksheet(title), map(_heading, columns), rows, head=head)
+                columns, rows = PLAN_LAYERS[name].columns, _in_words(plan.layers[name])
+                if name == "grids":
+                    columns, rows = (*columns, *_KEPT), _with_alleys(rows, plan.layers["alleys"])
+                values = rows[[each.name for each in columns]].itertuples(index=False)
+                _write_sheet(workbook.add_worksheet(title), map(_heading, columns), values, head=head)
         _write_sheet(workbook.add_worksheet(_REMARKS), _remark_headings(), _remark_rows(plan), head=head)
 
 
@@ -101,8 +105,24 @@ def _write_sheet(
     sheet.freeze_panes(1, 0)
 
 
+def _with_alleys(grids: pd.DataFrame, alleys: pd.DataFrame) -> pd.DataFrame:
+    """The roster with the names of the alleys that each grid keeps, those without a name counted."""
+    kept = alleys.dropna(subset="grid_id").groupby("grid_id")
+    names = kept["name"].agg(_listed).reindex(grids["grid_id"])
+    length_m = kept["length_m"].sum().reindex(grids["grid_id"], fill_value=0.0)
+    return grids.assign(kept_alleys=names.to_numpy(), kept_m=length_m.to_numpy())
+
+
+def _listed(names: pd.Series) -> str:
+    unnamed = int(names.isna().sum())
+    told = [term("unnamed_alleys").zh.format(n=unnamed)] if unnamed else []
+    return "、".join([*sorted(names.dropna().unique()), *told])
+
+
 def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
-    """Coded values as an office reads them: 新建 or 现有, 灯杆 or 墙装."""
+    """Coded values as an office reads them: 新建 or 现有, 灯杆 or 墙装, 普通网格 or 专属网格."""
+    if "kind" in rows:
+        rows = rows.assign(kind=rows["kind"].map({each: term(each).zh for each in ("ordinary", "exclusive")}))
     if "status" in rows:
         standing = rows["status"].eq("existing").fillna(False)
         rows = rows.assign(status=standing.map({True: term("existing").zh, False: term("new").zh}))

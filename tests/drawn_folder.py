@@ -211,7 +211,8 @@ def _summary(least: int) -> dict[str, Any]:
         "grids": {
             "n": 3, "n_exclusive": 0, "min": 3, "mean": 4.0, "max": 5,
             "feasible_share": 2 / 3 if least > 3 else 1.0, "contiguous_share": 1.0, "objective_m": 84.0,
-            "walk_mean_m": 92 / 11, "group_cost_m": 20.0, "bound_m": 80.0, "gap": 0.05,
+            "walk_mean_m": 92 / 11, "walk_max_m": 16.0, "meeting_walk_m": 64.0, "n_without_party": 2,
+            "n_under_3_party": 3, "group_cost_m": 20.0, "bound_m": 80.0, "gap": 0.05,
             "bound_by": "hand", "groups_split": 0 if least > 3 else 1, "mixing_share": 1 / 3,
             "n_plain": 3, "objective_plain_m": 84.0,
             "parts": [

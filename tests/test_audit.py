@@ -239,6 +239,7 @@ CELLS = [
     ("grids", "walk_mean_m", 7.51, "grid_id = 2", "grids.walk_mean_m"),
     ("grids", "walk_max_m", 16.01, "grid_id = 2", "grids.walk_max_m"),
     ("grids", "meeting_household_id", "H6", "grid_id = 2", "grids.meeting_household_id"),
+    ("grids", "leader_role", "楼长", "grid_id = 2", "grids.leader_role"),
     ("grids", "fault", "too small", "grid_id = 2", "grids.fault"),
     ("grids", "branch_id", 2, "grid_id = 2", "grids.branch_id"),
     ("grids", "worker_id", 0, "grid_id = 2", "grids.worker_id"),
@@ -290,6 +291,9 @@ def sections() -> Iterator[tuple[str, str, Any]]:
     yield from (
         ("grids", name, 7)
         for name in ("n", "n_exclusive", "min", "mean", "max", "objective_m", "walk_mean_m", "groups_split")
+    )
+    yield from (
+        ("grids", name, 7) for name in ("walk_max_m", "meeting_walk_m", "n_without_party", "n_under_3_party")
     )
     yield from (
         ("grids", name, 0.5) for name in ("feasible_share", "contiguous_share", "mixing_share", "gap")

@@ -484,7 +484,19 @@ def test_the_meeting_can_be_held_to_party_households() -> None:
     assert plan.grids["meeting_household_id"].tolist() == ["H0", "H4"]
     assert plan.households["walk_to_meeting_m"].tolist()[:3] == approx([0, 12, 22])
     assert plan.figures["objective_m"] == approx(40)  # of the medoids, wherever the meeting is held
+    assert plan.figures["meeting_walk_m"] == approx(50)
+    assert plan.figures["walk_max_m"] == approx(22)
+    (told,) = [each for each in plan.remarks if each.code == "meeting-at-party-household"]
+    assert "1 of 2 grids meet elsewhere" in told.message
+    assert "50 household-metres, 10 more" in told.message
+    assert "1 grids have no party household" in told.message
     assert plan.grids["party_members"].tolist() == [1, 0]
+    assert (plan.figures["n_without_party"], plan.figures["n_under_3_party"]) == (1, 2)
+
+
+def test_without_figures_of_the_party_its_counts_are_empty() -> None:
+    plan = planned(village([(5 + 10 * at, 1) for at in range(6)]), small())
+    assert (plan.figures["n_without_party"], plan.figures["n_under_3_party"]) == (None, None)
 
 
 def test_a_far_household_belongs_to_its_neighbour_and_has_no_walk() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from python_calamine import CalamineWorkbook
 
@@ -26,6 +28,19 @@ def test_the_roster_has_a_line_for_each_grid_with_units_in_the_headings(tmp_path
         (2, 40, 33.5),
         (3, 3, 12.0),
     ]
+
+
+def test_the_roster_names_the_alleys_that_each_grid_keeps(tmp_path: Path):
+    plan = drawn_plan()
+    lane = plan.layers["alleys"].iloc[[1]].assign(alley_id="A3", length_m=7.5)
+    alleys = pd.concat([plan.layers["alleys"], lane, lane.assign(alley_id="A4")], ignore_index=True)
+    layers = {
+        **plan.layers,
+        "alleys": alleys.assign(grid_id=[2, 2, 2, 3], name=["大井巷", "东巷", None, None]),
+    }
+    rows = _rows(replace(plan, layers=layers), tmp_path, "网格表")
+    assert [each["管护巷道"] for each in rows] == ["", "东巷、大井巷、无名巷道1条", "无名巷道1条"]
+    assert [each["管护长度(米)"] for each in rows] == [0, 227.5, 7.5]
 
 
 def test_lamps_are_new_or_existing(tmp_path: Path):

@@ -36,6 +36,7 @@ class GridCount:
     whole: Bools  # (K,) in one piece
     meeting: Ints  # (K,) row of the meeting household, −1 where it is no served one of the grid
     least_m: Floats  # (K,) least total of households × walk to a door of its own, between stops
+    meeting_m: Floats  # (K,) total of households × walk to the meeting door, between stops
     longer_m: Floats  # (K,) by how much the meeting door's total is above the least it could be
     walk_m: Floats  # (n,) door to meeting door, offsets included; NaN where far
 
@@ -48,7 +49,8 @@ def count_grids(book: Book, roster: Roster) -> GridCount:
     """Recount sizes, pieces and walks of every grid."""
     k, served = roster.n_grids, np.flatnonzero(roster.served)
     meeting, may_host = _meeting_rows(book, roster), _may_host(book, roster)
-    least_m, longer_m, walk_m = np.full(k, np.nan), np.full(k, np.nan), np.full(roster.grid.size, np.nan)
+    least_m, meeting_m, longer_m = (np.full(k, np.nan) for _ in range(3))
+    walk_m = np.full(roster.grid.size, np.nan)
     matrix = roster.ways.matrix()
     order = served[np.argsort(roster.grid[served], kind="stable")]
     for g, rows in enumerate(np.split(order, np.searchsorted(roster.grid[order], np.arange(1, k)))):
@@ -60,6 +62,7 @@ def count_grids(book: Book, roster: Roster) -> GridCount:
         if meeting[g] < 0:
             continue
         here = int(np.flatnonzero(rows == meeting[g])[0])
+        meeting_m[g] = total_m[here]
         hosts = may_host[rows] if may_host[rows].any() else np.ones(rows.size, bool)
         longer_m[g] = total_m[here] - total_m[hosts].min() if hosts[here] else np.inf
         offset_m = roster.stops.offset_m[rows] + roster.stops.offset_m[meeting[g]]
@@ -70,6 +73,7 @@ def count_grids(book: Book, roster: Roster) -> GridCount:
         _in_one_piece(roster, roster.grid, k),
         meeting,
         least_m,
+        meeting_m,
         longer_m,
         walk_m,
     )
@@ -147,6 +151,8 @@ def _layer_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Rema
         "grids.code", ids, grids["code"], book.settings.community.code + number, text=True
     )
     yield from column_differs("grids.name", ids, grids["name"], "第" + number + "网格", text=True)
+    roles = ["网格长"] * len(grids)
+    yield from column_differs("grids.leader_role", ids, grids["leader_role"], roles, text=True)
     at = "grids.meeting_household_id"
     yield from rows_that(
         count.meeting < 0, ids, "meeting-astray", "meet at no served household of their own", at=at
@@ -193,6 +199,8 @@ def _figures(book: Book, roster: Roster, count: GridCount) -> dict[str, Any]:
     objective_m = float(count.least_m.sum()) + group_cost_m
     walked = np.isfinite(count.walk_m)
     own = roster.households[walked]
+    party = roster.table["party_members"]
+    members = np.bincount(roster.grid, party.fillna(0).to_numpy(np.int64), minlength=size.size)
     groups_at = DataFrame({"grid": roster.grid, "group": roster.table["group"]}).dropna().drop_duplicates()
     return {
         "n": int(size.size),
@@ -203,9 +211,13 @@ def _figures(book: Book, roster: Roster, count: GridCount) -> dict[str, Any]:
         "contiguous_share": float(count.whole.mean()),
         "objective_m": objective_m,
         "walk_mean_m": float((own * count.walk_m[walked]).sum() / own.sum()),
+        "walk_max_m": float(count.walk_m[walked].max()),
+        "meeting_walk_m": float(count.meeting_m.sum()),
         "group_cost_m": group_cost_m,
         "gap": (said["objective_m"] - said["bound_m"]) / said["bound_m"] if said.get("bound_m") else None,
         "groups_split": len(_split_groups(book, roster)),
+        "n_without_party": int((members == 0).sum()) if party.notna().any() else None,
+        "n_under_3_party": int((members < 3).sum()) if party.notna().any() else None,
         "mixing_share": float((np.bincount(groups_at["grid"], minlength=size.size) > 1).mean()),
     }
 

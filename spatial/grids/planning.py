@@ -29,7 +29,7 @@ from spatial.grids.levels import link_grids
 from spatial.grids.numbering import geographic_order, grid_codes, middles
 from spatial.grids.problem import GridProblem
 from spatial.grids.reasons import explain
-from spatial.grids.roster import Meetings, figures, meetings, roster
+from spatial.grids.roster import Meetings, figures, meeting_notes, meetings, roster
 from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.units import Units, codes, make_units, near_walks
 from spatial.load import Site
@@ -136,6 +136,7 @@ def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> Gri
             *units.remarks,
             *remarks,
             *_missed_number(rows, settings),
+            *meeting_notes(units, met, settings),
             *structure.remarks,
             *_bare_notes(bare, rows),
         ),

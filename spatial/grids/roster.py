@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spatial.errors import Remark, note
 from spatial.grids.numbering import grid_codes
 from spatial.grids.problem import Partition, pieces
 from spatial.grids.units import PEOPLE, Units
 from spatial.network import AlleyNetwork, Stops, Walks, walks
 from spatial.settings import Settings
 
-__all__ = ["Meetings", "figures", "group_names", "meetings", "people_sums", "roster"]
+__all__ = ["Meetings", "figures", "group_names", "meeting_notes", "meetings", "people_sums", "roster"]
 
 LEADER_ROLE = "网格长"
 
@@ -28,6 +29,7 @@ class Meetings:
     medoid: NDArray[np.int64]  # (K,) row of the search with the least total walk
     door: NDArray[np.int64]  # (K,) row of the search whose door is the meeting point
     to_medoid_m: NDArray[np.float64]  # (n,) between stops, without offsets
+    to_stop_m: NDArray[np.float64]  # (n,) the same to the stop of the meeting door
     to_door_m: NDArray[np.float64]  # (n,) door to door: offset, way, offset; 0 at the meeting door itself
 
 
@@ -71,13 +73,13 @@ def meetings(
     source, target, walk_m = (np.concatenate(each) for each in zip(*found, strict=True))
     total = np.bincount(source, weight[target] * walk_m, minlength=len(grid)).astype(np.float64).round(6)
     medoid, door = _least(total, grid, np.zeros_like(may_host)), _least(total, grid, ~may_host)
-    to_medoid, to_door = np.zeros(len(grid)), np.zeros(len(grid))
+    to_medoid, to_stop = np.zeros(len(grid)), np.zeros(len(grid))
     at_medoid, at_door = source == medoid[grid[target]], source == door[grid[target]]
     to_medoid[target[at_medoid]] = walk_m[at_medoid]
-    to_door[target[at_door]] = walk_m[at_door]
+    to_stop[target[at_door]] = walk_m[at_door]
     host = door[grid]
-    to_door = np.where(row == row[host], 0.0, to_door + stops.offset_m + stops.offset_m[host])
-    return Meetings(medoid, door, to_medoid, to_door)
+    to_door = np.where(row == row[host], 0.0, to_stop + stops.offset_m + stops.offset_m[host])
+    return Meetings(medoid, door, to_medoid, to_stop, to_door)
 
 
 def roster(
@@ -152,8 +154,15 @@ def figures(
         at the door, and in the group, of the served row it rides with.
     group_cost_m
         grids.group_cost_m for each household that has a group but not the main one of its grid.
-    walk_mean_m
-        Mean over served households of ``walk_to_meeting_m``, door to meeting door, offsets included.
+    walk_mean_m, walk_max_m
+        Mean and greatest of ``walk_to_meeting_m`` over served households, door to the meeting door that is
+        shown, offsets included.
+    meeting_walk_m
+        As the walk of the objective, but to the stop of that meeting door; the two are equal unless
+        ``meeting_at`` keeps the meeting from the medoid.
+    n_without_party, n_under_3_party
+        Grids without a party member, and those with fewer than three, the former among them; null where
+        no household has the figure.
     bound_m, gap, bound_by
         Proven lower bound of the objective at these numbers of grids; (objective − bound) / bound.
     groups_split
@@ -183,11 +192,14 @@ def figures(
         "contiguous_share": float(whole.mean()),
         "objective_m": objective_m,
         "walk_mean_m": float((own * met.to_door_m).sum() / own.sum()),
+        "walk_max_m": float(met.to_door_m.max()),
+        "meeting_walk_m": float((units.weight * met.to_stop_m).sum()),
         "group_cost_m": answer.group_cost_m,
         "bound_m": answer.bound_m,
         "gap": (objective_m - answer.bound_m) / answer.bound_m if answer.bound_m > 0 else None,
         "bound_by": answer.bound_by,
         **_mixing(units, grid, touching, settings),
+        **_party(units, grid, len(size)),
         "n_plain": answer.n_plain,
         "objective_plain_m": answer.objective_plain_m,
         "parts": [
@@ -195,6 +207,32 @@ def figures(
             for at, (k, state) in enumerate(zip(answer.part_grids, answer.state, strict=True))
         ],
     }
+
+
+def meeting_notes(units: Units, met: Meetings, settings: Settings) -> list[Remark]:
+    """Where meetings are held to party households: what that costs beside the objective, where none is."""
+    if settings.grids.meeting_at == "any":
+        return []
+    table = units.table.iloc[units.served]
+    hosts = (table["party_members"].iloc[met.door].fillna(0) > 0).to_numpy(dtype=bool)
+    least_m, walk_m = (float((units.weight * each).sum()) for each in (met.to_medoid_m, met.to_stop_m))
+    moved = int((met.door != met.medoid).sum())
+    text = (
+        f"grids.meeting_at = party_household: {moved} of {len(hosts)} grids meet elsewhere than where their "
+        f"walk is least; the walk there is {walk_m:.0f} household-metres, {walk_m - least_m:.0f} more than "
+        "the least, which is what the objective and its bound count. Walks of grids and households are "
+        "those to the meeting door shown"
+    )
+    if not hosts.all():
+        text += f". {int((~hosts).sum())} grids have no party household near an alley and meet at any door"
+    return [note("meeting-at-party-household", text, layer="grids", column="meeting_household_id")]
+
+
+def _party(units: Units, grid: NDArray[np.int64], n_grids: int) -> dict[str, int | None]:
+    members = people_sums(units.table["party_members"], grid, n_grids)
+    if members.isna().any():
+        return {"n_without_party": None, "n_under_3_party": None}
+    return {"n_without_party": int((members == 0).sum()), "n_under_3_party": int((members < 3).sum())}
 
 
 def _all_walks(
