@@ -170,6 +170,7 @@ def _join(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) 
     layers: dict[str, Any] = {"alleys": _alleys(site, network, settings, parts)}
     if grids is not None:
         layers["grids"] = grids.grids
+        layers["zones"] = grids.zones
     if grids is not None or boards is not None:
         layers["households"] = _households(site, network, settings, parts)
     if lamps is not None:

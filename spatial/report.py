@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["remark_points", "write_tables"]
 
 #: Sheets in the order in which an office asks for them.
-_SHEETS = {"grids": "网格表", "lamps": "路灯表", "boards": "宣传栏表", "alleys": "巷道表"}
+_SHEETS = {
+    "grids": "网格表",
+    "zones": "楼栋分区表",
+    "lamps": "路灯表",
+    "boards": "宣传栏表",
+    "alleys": "巷道表",
+}
 _REMARKS = "说明"
 #: What the grid roster has beside the columns of its layer.
 _KEPT = (PlanColumn("kept_alleys", "text"), PlanColumn("kept_m", "float", "m"))
@@ -79,7 +85,7 @@ def write_tables(plan: Plan, path: Path) -> None:
         workbook.set_properties({"created": _CREATED, "title": str(plan.summary["plan_id"])})
         head = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
         for name, title in _SHEETS.items():
-            if name in plan.layers:
+            if name in plan.layers and (name != "zones" or len(plan.layers[name])):
                 columns, rows = PLAN_LAYERS[name].columns, _in_words(plan.layers[name])
                 if name == "grids":
                     columns, rows = (*columns, *_KEPT), _with_alleys(rows, plan.layers["alleys"])

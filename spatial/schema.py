@@ -442,8 +442,15 @@ _PLAN_LAYERS = (
         "Point",
         "household_id part",
         "household_id:text! part:int households:int:households group:text residents:int:people "
-        "elderly:int:people! grid_id:int walk_to_meeting_m:float:m board_id:text walk_to_board_m:float:m "
-        "share_way_lit:float",
+        "elderly:int:people! grid_id:int zone:int zone_group:int walk_to_meeting_m:float:m "
+        "board_id:text walk_to_board_m:float:m share_way_lit:float",
+    ),
+    _plan_layer(
+        "zones",
+        None,
+        "building_id zone zone_group",
+        "building_id:text zone:int zone_group:int name:text name_en:text from_unit:text from_floor:text "
+        "to_unit:text to_floor:text households:int:households residents:int:people elderly:int:people!",
     ),
     _plan_layer(
         "lamps",
@@ -586,6 +593,14 @@ def _terms() -> dict[str, Term]:
         "doubts": ("疑点", "Doubts"),
         "notes": ("说明", "Notes"),
         "part": ("分部", "Part"),
+        "zones": ("楼栋分区", "Zones of buildings"),
+        "zone": ("区", "Zone"),
+        "zone_group": ("组", "Group"),
+        "name_en": ("英文名称", "English name"),
+        "from_unit": ("起始单元", "From unit"),
+        "from_floor": ("起始楼层", "From floor"),
+        "to_unit": ("终止单元", "To unit"),
+        "to_floor": ("终止楼层", "To floor"),
         "walk_to_meeting_m": ("到集合点", "Walk to meeting point"),
         "board_id": ("最近宣传栏", "Nearest board"),
         "walk_to_board_m": ("到宣传栏", "Walk to board"),

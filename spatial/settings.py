@@ -91,6 +91,9 @@ class Grids(Section):
     n_workers: Positive = 8
     nest_workers: bool = True
     meeting_at: Literal["any", "party_household"] = "any"
+    zone_buildings: Literal["auto", "off"] | tuple[str, ...] = "auto"  # or building ids
+    n_zones: Positive = 2  # of a building
+    n_zone_groups: Positive = 12  # of a building, all zones together
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Grids:
@@ -99,6 +102,8 @@ class Grids(Section):
                 f"min_households {self.min_households}, target_households {self.target_households} and "
                 f"max_households {self.max_households} must not decrease in this order"
             )
+        if self.n_zone_groups < self.n_zones:
+            raise ValueError(f"n_zone_groups {self.n_zone_groups} is less than n_zones {self.n_zones}")
         return self
 
 

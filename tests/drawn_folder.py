@@ -132,6 +132,7 @@ def _plan_layers(least: int) -> dict[str, Any]:
             fault=["too few households" if least > 3 else None, None, None],
         ),
         "households": _households(),
+        "zones": _table("zones", None, building_id=[]),
         "lamps": _table(
             "lamps", lamp_xy, site_id=shown, lamp_code=["L001", "L002", "L003"],
             status=["existing", "candidate", "candidate"], rank=[None, 1, 2], gain_m=[None, 30.0, C1_M],

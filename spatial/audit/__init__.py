@@ -28,6 +28,7 @@ from spatial.audit.lamps import lamp_faults
 from spatial.audit.levels import level_faults
 from spatial.audit.light import recount_light
 from spatial.audit.roster import make_roster, people_faults, roster_faults
+from spatial.audit.zones import zone_faults
 from spatial.errors import Remark
 
 __all__ = ["Audit", "audit_plan", "recount"]
@@ -98,6 +99,7 @@ def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
     enclaves = find_enclaves(book)
     faults, own = exclusive_faults(book, enclaves)
     faults += area_faults(book)
+    faults += zone_faults(book)
     ordinary = ordinary_book(book, enclaves)
     roster = make_roster(ordinary)
     if roster is None:

@@ -36,7 +36,7 @@ FILES = ("plan.gpkg", "site.gpkg", "summary.json", "bounds.npz")
 
 #: The layers that each section of the summary brings with it.
 _SECTION_LAYERS = {
-    "grids": ("grids", "households"),
+    "grids": ("grids", "households", "zones"),
     "lamps": ("lamps", "lamp_ranking", "lamp_curve", "stretches"),
     "boards": ("boards", "households"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import geopandas as gpd
@@ -32,6 +32,7 @@ from spatial.grids.reasons import explain
 from spatial.grids.roster import Meetings, figures, meeting_notes, meetings, roster
 from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.units import Units, codes, make_units, near_walks
+from spatial.grids.zones import zone_buildings
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks
 from spatial.settings import Settings
@@ -55,6 +56,7 @@ class GridPlan:
     figures: Mapping[str, Any]
     bounds: Mapping[str, NDArray[Any]]
     remarks: tuple[Remark, ...]
+    zones: pd.DataFrame = field(default_factory=pd.DataFrame)  # groups inside large buildings
 
     def __repr__(self) -> str:
         n, low, high, walk_m = (self.figures[key] for key in ("n", "min", "max", "walk_mean_m"))
@@ -80,7 +82,14 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
     """
     exclusive = exclusive_places(site)
     plan = _plan_ordinary(exclusive.others(site), network, settings)
-    return _with_exclusive(plan, exclusive, site, settings)
+    return _with_zones(_with_exclusive(plan, exclusive, site, settings), site, settings)
+
+
+def _with_zones(plan: GridPlan, site: Site, settings: Settings) -> GridPlan:
+    """The plan with zones and groups inside its large buildings."""
+    zones = zone_buildings(plan.households, site, settings.grids)
+    households = plan.households.assign(zone=zones.zone, zone_group=zones.zone_group)
+    return replace(plan, households=households, zones=zones.table, remarks=(*plan.remarks, *zones.remarks))
 
 
 def _with_exclusive(plan: GridPlan, exclusive: Exclusive, site: Site, settings: Settings) -> GridPlan:
