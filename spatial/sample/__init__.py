@@ -89,14 +89,14 @@ def make_sample(
         "barriers": _barriers(fabric),
         "places": make_places(fabric, buildings),
     }
+    if wanted & {"boundary", "groups"}:
+        tables["boundary"] = _boundary(fabric, buildings)
     if wanted & {"lamp_sites", "board_sites"}:
         sites = fabric, width_m, buildings, n_households, chance[4]
         tables |= {"lamp_sites": make_lamp_sites(*sites), "board_sites": make_board_sites(*sites)}
     if wanted & {"power_points", "vacant_buildings"}:
         tables["power_points"] = make_power_points(fabric, width_m, n_households, chance[5])
         tables["vacant_buildings"] = _vacant(buildings, households, chance[5])
-    if wanted & {"boundary", "groups"}:
-        tables["boundary"] = _boundary(fabric, buildings)
     if "groups" in wanted:
         tables["groups"] = _group_areas(buildings, names, tables["boundary"]["geometry"].iloc[0])
     return {name: _layer(name, tables[name]) for name in LAYERS if name in wanted}
