@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -153,37 +153,52 @@ class Sub:
 
 
 def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
-    """The sub-problem of ``rows`` (sorted); ``rows`` of the result count within ``problem``."""
-    indptr, indices, _ = _cut_csr(
-        problem.indptr, problem.indices, np.ones(len(problem.indices), np.int8), rows
-    )
-    near_indptr, near_indices, near_m = _cut_csr(
-        problem.near_indptr, problem.near_indices, problem.near_m, rows
-    )
+    """The sub-problem of ``rows`` (sorted); ``rows`` of the result count within ``problem``.
+
+    Where that is all of them the arrays are not copied.
+    """
+    if len(rows) == len(problem.weight):
+        indptr, indices = problem.indptr, problem.indices
+        near_indptr, near_indices, near_m = problem.near_indptr, problem.near_indices, problem.near_m
+    else:
+        indptr, indices, _ = _cut_csr(problem.indptr, problem.indices, problem.indices, rows)
+        near_indptr, near_indices, near_m = _cut_csr(
+            problem.near_indptr, problem.near_indices, problem.near_m, rows
+        )
     group = problem.group[rows]
     names = np.unique(group[group >= 0])
     return Sub(
         rows,
         problem.weight[rows],
         indptr,
-        indices.astype(np.int64, copy=False),
+        indices,
         near_indptr,
-        near_indices.astype(np.int32, copy=False),
+        near_indices,
         near_m,
         np.where(group >= 0, np.searchsorted(names, group), -1),
         problem.locked[rows],
     )
 
 
-def _cut_csr(
-    indptr: Ints, indices: NDArray[Any], values: NDArray[Any], rows: Ints
-) -> tuple[Ints, NDArray[Any], NDArray[Any]]:
-    """Rows and columns ``rows`` of a CSR structure, renumbered; all of them are not copied."""
-    n = len(indptr) - 1
-    if len(rows) == n:
-        return indptr, indices, values
-    cut = csr_array((values, indices, indptr), shape=(n, n))[rows][:, rows]
-    return cut.indptr.astype(np.int64), cut.indices, cut.data
+@njit(cache=True, nogil=True)
+def _cut_csr(indptr, indices, values, rows):  # type: ignore[no-untyped-def]
+    """Rows and columns ``rows`` of a CSR structure, renumbered."""
+    local = np.full(len(indptr) - 1, -1, indices.dtype)
+    local[rows] = np.arange(len(rows))
+    new_indptr = np.zeros(len(rows) + 1, np.int64)
+    for row in range(len(rows)):
+        kept = 0
+        for at in range(indptr[rows[row]], indptr[rows[row] + 1]):
+            kept += local[indices[at]] >= 0
+        new_indptr[row + 1] = new_indptr[row] + kept
+    new_indices, new_values = np.empty(new_indptr[-1], indices.dtype), np.empty(new_indptr[-1], values.dtype)
+    n = 0
+    for row in rows:
+        for at in range(indptr[row], indptr[row + 1]):
+            if local[indices[at]] >= 0:
+                new_indices[n], new_values[n] = local[indices[at]], values[at]
+                n += 1
+    return new_indptr, new_indices, new_values
 
 
 def pieces(indptr: Ints, indices: Ints, label: Ints) -> Ints:
