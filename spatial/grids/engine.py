@@ -342,7 +342,7 @@ def _search(sub: Sub, first: Ints, rules: _Rules) -> Ints:
     K = int(first.max()) + 1
     if K < 2:
         return first
-    land = landscape(sub, reach_households=6 * rules.high)
+    land = landscape(sub)
     steps = max(rules.work.steps * sub.households, 400)
     faulty = any(fault_size(sub, first, rules.low, rules.high))
 

@@ -28,45 +28,23 @@ __all__ = ["Landscape", "anneal", "landscape"]
 
 _BORDER_DRAWS = 64  # draws of a row before a step gives up on meeting a border
 _HOT, _COLD = 0.4, 0.002  # temperature over the mean cost of a grid
-_MERGE_SHARE = 0.2
+_MERGE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """A component as the kernel reads it: each row's walks cut off after the nearest ones."""
+    """A component as the kernel reads it: walks between all pairs of its m rows."""
 
     sub: Sub
-    near_indptr: Ints
-    near_indices: NDArray[np.int32]
-    near_m: NDArray[np.float32]  # walk minus ``beyond_m``, so that absent pairs add nothing
-    beyond_m: float
+    walk_m: NDArray[np.float32]  # (m, m), absent pairs at twice the radius as in ``score``
 
 
-def landscape(sub: Sub, *, reach_households: int) -> Landscape:
-    """Keep the pairs among which one row is within the nearest ``reach_households`` of the other."""
-    owner = np.repeat(np.arange(len(sub.rows)), np.diff(sub.near_indptr))
-    by_walk = np.lexsort((sub.near_indices, sub.near_m, owner))
-    households = np.cumsum(sub.weight[sub.near_indices[by_walk]])
-    before = np.concatenate(([0], households))[sub.near_indptr[:-1]]
-    kept = np.zeros(len(owner), bool)
-    kept[by_walk] = households - before[owner] <= reach_households
-    kept |= kept[_mirror(sub, owner)]
-    counts = np.bincount(owner[kept], minlength=len(sub.rows))
-    beyond_m = float(sub.near_m.max(initial=1.0))
-    return Landscape(
-        sub,
-        np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        sub.near_indices[kept].astype(np.int32),
-        (sub.near_m[kept] - beyond_m).astype(np.float32),
-        beyond_m,
-    )
-
-
-def _mirror(sub: Sub, owner: Ints) -> Ints:
-    """Where the pair (j, i) stands for each pair (i, j)."""
-    out = np.empty(len(owner), np.int64)
-    out[np.lexsort((sub.near_indices, owner))] = np.lexsort((owner, sub.near_indices))
-    return out
+def landscape(sub: Sub) -> Landscape:
+    """Walks of a component of a few thousand rows at most: memory grows with the square."""
+    m = len(sub.rows)
+    walk_m = np.full((m, m), 2.0 * float(sub.near_m.max(initial=0.0)), np.float32)
+    walk_m[np.repeat(np.arange(m), np.diff(sub.near_indptr)), sub.near_indices] = sub.near_m
+    return Landscape(sub, walk_m)
 
 
 def anneal(
@@ -89,31 +67,20 @@ def anneal(
     K = int(grid.max()) + 1
     if K < 2:
         return grid.copy()
-    net = _Net(
-        sub.indptr,
-        sub.indices,
-        sub.weight,
-        sub.group,
-        sub.locked,
-        land.near_indptr,
-        land.near_indices,
-        land.near_m,
-    )
-    terms = _Terms(low, high, float(group_cost_m), land.beyond_m)
+    net = _Net(sub.indptr, sub.indices, sub.weight, sub.group, sub.locked, land.walk_m)
+    terms = _Terms(low, high, float(group_cost_m))
     return _anneal(net, terms, grid, K, steps, _HOT * heat, _COLD, seed % 2**31)
 
 
 class _Net(NamedTuple):
-    """What stays the same: rows, who touches whom, walks less ``beyond_m``."""
+    """What stays the same: rows, who touches whom, walks."""
 
     indptr: Ints
     indices: Ints
     weight: Ints
     group: Ints
     locked: Ints
-    near_indptr: Ints
-    near_indices: NDArray[np.int32]
-    near_m: NDArray[np.float32]
+    walk_m: NDArray[np.float32]
 
 
 class _Terms(NamedTuple):
@@ -122,7 +89,6 @@ class _Terms(NamedTuple):
     low: int
     high: int
     group_cost_m: float
-    beyond_m: float
 
 
 class _State(NamedTuple):
@@ -136,8 +102,9 @@ class _State(NamedTuple):
     grouped: Ints  # households that have a group
     in_group: Ints  # (K, groups) households
     clashes: Ints  # locks beyond the first
+    n_rows: Ints
     cost: Floats
-    total: Floats  # per row: walk of its grid to it, less beyond_m per household
+    total: Floats  # per row: walk of its grid to it
 
 
 @njit(cache=True, nogil=True)
@@ -150,8 +117,6 @@ def _anneal(net, terms, start, K, steps, hot, cold, seed):  # type: ignore[no-un
         mean_cost += state.cost[g] % MISS_FAULT / K  # faults are multiples of it
     seen = np.zeros(n, np.int64)
     stack = np.empty(n, np.int64)
-    moved = np.zeros(n)
-    moved_at = np.full(n, -1, np.int64)
     mark = np.zeros(n, np.int64)
     local = np.full(max(n, state.in_group.shape[1]), -1, np.int64)
     for step in range(steps):
@@ -160,7 +125,7 @@ def _anneal(net, terms, start, K, steps, hot, cold, seed):  # type: ignore[no-un
         if row < 0:
             continue
         if np.random.random() >= _MERGE_SHARE:
-            _flip(net, terms, state, row, state.grid[other], temperature, step, seen, stack, moved, moved_at)
+            _flip(net, terms, state, row, state.grid[other], temperature, step, seen, stack)
         else:
             _merge_split(net, terms, state, state.grid[row], state.grid[other], temperature, mark, local)
     return state.grid
@@ -179,6 +144,7 @@ def _state_of(net, terms, start, K):  # type: ignore[no-untyped-def]
         np.zeros(K, np.int64),
         np.zeros((K, n_groups), np.int64),
         np.zeros(K, np.int64),
+        np.zeros(K, np.int64),
         np.zeros(K),
         np.zeros(n),
     )
@@ -187,16 +153,26 @@ def _state_of(net, terms, start, K):  # type: ignore[no-untyped-def]
     for row in range(n):
         g = start[row]
         _put_in(net, state, row, g)
-        for at in range(net.near_indptr[row], net.near_indptr[row + 1]):
-            if start[net.near_indices[at]] == g:
-                state.total[row] += net.weight[net.near_indices[at]] * net.near_m[at]
         if net.locked[row] >= 0 and lock_at[net.locked[row]] < 0:
             lock_at[net.locked[row]] = g
             n_locks[g] += 1
+    for row in range(n):
+        _count_total(net, state, row)
     for g in range(K):
         state.clashes[g] = max(0, n_locks[g] - 1)
         state.cost[g] = _cost(net, terms, state, g)
     return state
+
+
+@njit(cache=True, nogil=True)
+def _count_total(net, state, row):  # type: ignore[no-untyped-def]
+    """The walk of the row's grid to it."""
+    total = 0.0
+    each = state.first[state.grid[row]]
+    while each >= 0:
+        total += net.weight[each] * net.walk_m[row, each]
+        each = state.after[each]
+    state.total[row] = total
 
 
 @njit(cache=True, nogil=True)
@@ -207,6 +183,7 @@ def _put_in(net, state, row, g):  # type: ignore[no-untyped-def]
     if state.first[g] >= 0:
         state.before[state.first[g]] = row
     state.first[g] = row
+    state.n_rows[g] += 1
     state.households[g] += net.weight[row]
     if net.group[row] >= 0:
         state.grouped[g] += net.weight[row]
@@ -221,6 +198,7 @@ def _take_out(net, state, row, g):  # type: ignore[no-untyped-def]
         state.first[g] = state.after[row]
     if state.after[row] >= 0:
         state.before[state.after[row]] = state.before[row]
+    state.n_rows[g] -= 1
     state.households[g] -= net.weight[row]
     if net.group[row] >= 0:
         state.grouped[g] -= net.weight[row]
@@ -230,7 +208,7 @@ def _take_out(net, state, row, g):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _worth(terms, least, households, outside, clashes):  # type: ignore[no-untyped-def]
     """Cost of a grid from its least total and its sums; broken limits weigh more than all else."""
-    cost = least + terms.beyond_m * households + terms.group_cost_m * outside
+    cost = least + terms.group_cost_m * outside
     miss = max(terms.low - households, households - terms.high, 0) + terms.high * clashes
     return cost + (HOUSEHOLD_FAULT * households + MISS_FAULT * miss if miss > 0 else 0.0)
 
@@ -299,11 +277,8 @@ def _stays_whole(net, grid, row, seen, now, stack):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _flip(net, terms, state, row, b, temperature, step, seen, stack, moved, moved_at):  # type: ignore[no-untyped-def]
-    """Give ``row`` to grid ``b`` if that keeps its grid whole and the noise allows it.
-
-    ``moved`` is what the flip adds to or takes from the totals of rows near ``row``.
-    """
+def _flip(net, terms, state, row, b, temperature, step, seen, stack):  # type: ignore[no-untyped-def]
+    """Give ``row`` to grid ``b`` if that keeps its grid whole and the noise allows it."""
     a = state.grid[row]
     w = net.weight[row]
     sound = state.cost[a] + state.cost[b] < HOUSEHOLD_FAULT
@@ -312,29 +287,38 @@ def _flip(net, terms, state, row, b, temperature, step, seen, stack, moved, move
         return
     if not _stays_whole(net, state.grid, row, seen, step + 1, stack):
         return
-    own = -w * terms.beyond_m  # total of `row` as a member of b
-    for at in range(net.near_indptr[row], net.near_indptr[row + 1]):
-        other = net.near_indices[at]
-        if state.grid[other] == a or state.grid[other] == b:
-            moved[other] = w * net.near_m[at]
-            moved_at[other] = step
-            if state.grid[other] == b:
-                own += net.weight[other] * net.near_m[at]
-    grouped = w if net.group[row] >= 0 else 0
-    least, main = _least_with(net, state, a, row, -w, own, step, moved, moved_at)
-    new_a = _worth(terms, least, state.households[a] - w, state.grouped[a] - grouped - main, state.clashes[a])
-    least, main = _least_with(net, state, b, row, w, own, step, moved, moved_at)
-    new_b = _worth(terms, least, state.households[b] + w, state.grouped[b] + grouped - main, state.clashes[b])
+    walk_m = net.walk_m[row]
+    least_a = np.inf
+    each = state.first[a]
+    while each >= 0:
+        if each != row:
+            least_a = min(least_a, state.total[each] - w * walk_m[each])
+        each = state.after[each]
+    own = 0.0
+    least_b = np.inf
+    each = state.first[b]
+    while each >= 0:
+        own += net.weight[each] * walk_m[each]
+        least_b = min(least_b, state.total[each] + w * walk_m[each])
+        each = state.after[each]
+    outside_a = 0
+    outside_b = 0
+    if terms.group_cost_m > 0:
+        outside_a = _outside_with(state, a, net.group[row], -w)
+        outside_b = _outside_with(state, b, net.group[row], w)
+    new_a = _worth(terms, least_a, state.households[a] - w, outside_a, state.clashes[a])
+    new_b = _worth(terms, min(least_b, own), state.households[b] + w, outside_b, state.clashes[b])
     if not _accept(new_a + new_b - state.cost[a] - state.cost[b], temperature):
         return
     _take_out(net, state, row, a)
-    for g in (a, b):
-        sign = -1.0 if g == a else 1.0
-        each = state.first[g]
-        while each >= 0:
-            if moved_at[each] == step:
-                state.total[each] += sign * moved[each]
-            each = state.after[each]
+    each = state.first[a]
+    while each >= 0:
+        state.total[each] -= w * walk_m[each]
+        each = state.after[each]
+    each = state.first[b]
+    while each >= 0:
+        state.total[each] += w * walk_m[each]
+        each = state.after[each]
     _put_in(net, state, row, b)
     state.total[row] = own
     state.cost[a] = new_a
@@ -342,25 +326,16 @@ def _flip(net, terms, state, row, b, temperature, step, seen, stack, moved, move
 
 
 @njit(cache=True, nogil=True)
-def _least_with(net, state, g, row, gain, own, step, moved, moved_at):  # type: ignore[no-untyped-def]
-    """Least total and main group of grid ``g`` once it has gained ``gain`` (negative: lost) by ``row``."""
-    least = own if gain > 0 else np.inf
-    main = 0
-    if gain > 0 and net.group[row] >= 0:
-        main = state.in_group[g, net.group[row]] + gain
-    sign = 1.0 if gain > 0 else -1.0
-    each = state.first[g]
-    while each >= 0:
-        if each != row:
-            value = state.total[each]
-            if moved_at[each] == step:
-                value += sign * moved[each]
-            least = min(least, value)
-            if net.group[each] >= 0:
-                count = state.in_group[g, net.group[each]]
-                main = max(main, count + gain if net.group[each] == net.group[row] else count)
-        each = state.after[each]
-    return least, main
+def _outside_with(state, g, group, gain):  # type: ignore[no-untyped-def]
+    """Households outside the main group of grid ``g`` once ``group`` has gained some there."""
+    grouped = state.grouped[g]
+    if group >= 0:
+        state.in_group[g, group] += gain
+        grouped += gain
+    main = state.in_group[g].max()
+    if group >= 0:
+        state.in_group[g, group] -= gain
+    return grouped - main
 
 
 @njit(cache=True, nogil=True)
@@ -368,26 +343,30 @@ def _merge_split(net, terms, state, a, b, temperature, mark, local):  # type: ig
     """Join two grids, cut a random tree of both in two, keep the cut if the noise allows it."""
     rows, n_rows = _members(state, a, b)
     order, parent, end = random_tree(net.indptr, net.indices, net.locked, rows, n_rows, mark, np.int64(-1))
-    walk, group, lock, households = _prefix_sums(net, order, parent, local)
     old = state.cost[a] + state.cost[b]
-    sound = old < HOUSEHOLD_FAULT
-    cut_cost = np.full(n_rows, np.inf)
-    for place in range(1, n_rows):
-        row = order[place]
-        if net.locked[row] < 0 or net.locked[row] != net.locked[order[parent[place]]]:
-            cut_cost[place] = _cut_cost(terms, walk, group, lock, households, place, end[place], sound)
-    cut = _draw_cut(cut_cost, temperature)
-    if cut < 0 or not _accept(cut_cost[cut] - old, temperature):
+    households, lock = _sums_before(net, order, parent)
+    cuts = _allowed_cuts(net, terms, order, parent, end, households, old < HOUSEHOLD_FAULT)
+    if len(cuts) == 0:
         return
-    for at in range(n_rows):
-        _take_out(net, state, rows[at], state.grid[rows[at]])
+    walk, every = _walks_of_cuts(net, order, end, cuts)
+    group, every_group = _groups_of_cuts(net, order, end, cuts, local)
+    cut_cost = np.empty(len(cuts))
+    for at in range(len(cuts)):
+        place = cuts[at]
+        cut_cost[at] = _cut_cost(
+            terms, walk[at], every, group[at], every_group, place, end[place], households, lock
+        )
+    at = _draw_cut(cut_cost, temperature)
+    if not _accept(cut_cost[at] - old, temperature):
+        return
+    cut = cuts[at]
     stop = end[cut]
     for place in range(n_rows):
-        row = order[place]
-        inside = walk[stop, place] - walk[cut, place]
+        _take_out(net, state, rows[place], state.grid[rows[place]])
+    for place in range(n_rows):
         within = cut <= place < stop
-        state.total[row] = inside if within else walk[n_rows, place] - inside
-        _put_in(net, state, row, b if within else a)
+        _put_in(net, state, order[place], b if within else a)
+        state.total[order[place]] = walk[at, place] if within else every[place] - walk[at, place]
     locks_in = lock[stop] - lock[cut]
     state.clashes[a] = max(0, lock[n_rows] - locks_in - 1)
     state.clashes[b] = max(0, locks_in - 1)
@@ -398,12 +377,7 @@ def _merge_split(net, terms, state, a, b, temperature, mark, local):  # type: ig
 @njit(cache=True, nogil=True)
 def _members(state, a, b):  # type: ignore[no-untyped-def]
     """Rows of two grids, and their number."""
-    n_rows = 0
-    for g in (a, b):
-        row = state.first[g]
-        while row >= 0:
-            n_rows += 1
-            row = state.after[row]
+    n_rows = state.n_rows[a] + state.n_rows[b]
     rows = np.empty(n_rows, np.int64)
     place = 0
     for g in (a, b):
@@ -416,14 +390,66 @@ def _members(state, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _prefix_sums(net, order, parent, local):  # type: ignore[no-untyped-def]
-    """Sums over the rows before each place of the preorder: any subtree is a difference of two.
+def _sums_before(net, order, parent):  # type: ignore[no-untyped-def]
+    """Households and locks before each place of the preorder: those of a subtree are a difference."""
+    m = len(order)
+    households = np.zeros(m + 1, np.int64)
+    lock = np.zeros(m + 1, np.int64)
+    for place in range(m):
+        row = order[place]
+        label = net.locked[row]
+        new_lock = label >= 0 and (parent[place] < 0 or net.locked[order[parent[place]]] != label)
+        lock[place + 1] = lock[place] + (1 if new_lock else 0)
+        households[place + 1] = households[place] + net.weight[row]
+    return households, lock
 
-    Walk to each row, households in each group, locks, households. ``local`` is all −1 before and after.
-    """
+
+@njit(cache=True, nogil=True)
+def _allowed_cuts(net, terms, order, parent, end, households, sound):  # type: ignore[no-untyped-def]
+    """Places whose subtree may be cut off: never through a lock nor, if ``sound``, to break a limit."""
+    m = len(order)
+    cuts = np.empty(m, np.int64)
+    n_cuts = 0
+    for place in range(1, m):
+        label = net.locked[order[place]]
+        if label >= 0 and label == net.locked[order[parent[place]]]:
+            continue
+        inner = households[end[place]] - households[place]
+        outer = households[m] - inner
+        if sound and (min(inner, outer) < terms.low or max(inner, outer) > terms.high):
+            continue
+        cuts[n_cuts] = place
+        n_cuts += 1
+    return cuts[:n_cuts]
+
+
+@njit(cache=True, nogil=True)
+def _walks_of_cuts(net, order, end, cuts):  # type: ignore[no-untyped-def]
+    """Walk of each cut's subtree, and of all rows, to each row."""
+    m = len(order)
+    walk = np.zeros((len(cuts), m))
+    every = np.zeros(m)
+    for place in range(m):
+        for at in range(len(cuts)):
+            if cuts[at] == place:
+                walk[at] -= every
+            elif end[cuts[at]] == place:
+                walk[at] += every
+        walk_m = net.walk_m[order[place]]
+        w = net.weight[order[place]]
+        for k in range(m):
+            every[k] += w * walk_m[order[k]]
+    for at in range(len(cuts)):
+        if end[cuts[at]] == m:
+            walk[at] += every
+    return walk, every
+
+
+@njit(cache=True, nogil=True)
+def _groups_of_cuts(net, order, end, cuts, local):  # type: ignore[no-untyped-def]
+    """Households in each group of each cut's subtree, and of all rows. ``local`` as for the walks."""
     m = len(order)
     names = np.empty(m, np.int64)
-    group_at = np.full(m, -1, np.int64)
     n_names = 0
     for place in range(m):
         g = net.group[order[place]]
@@ -431,68 +457,45 @@ def _prefix_sums(net, order, parent, local):  # type: ignore[no-untyped-def]
             local[g] = n_names
             names[n_names] = g
             n_names += 1
-        if g >= 0:
-            group_at[place] = local[g]
+    inside = np.zeros((len(cuts), n_names), np.int64)
+    every = np.zeros(n_names, np.int64)
+    for place in range(m):
+        g = net.group[order[place]]
+        if g < 0:
+            continue
+        every[local[g]] += net.weight[order[place]]
+        for at in range(len(cuts)):
+            if cuts[at] <= place < end[cuts[at]]:
+                inside[at, local[g]] += net.weight[order[place]]
     for k in range(n_names):
         local[names[k]] = -1
-    for place in range(m):
-        local[order[place]] = place
-    walk = np.zeros((m + 1, m))
-    group = np.zeros((m + 1, n_names), np.int64)
-    lock = np.zeros(m + 1, np.int64)
-    households = np.zeros(m + 1, np.int64)
-    for place in range(m):
-        row = order[place]
-        w = net.weight[row]
-        for k in range(m):
-            walk[place + 1, k] = walk[place, k]
-        for at in range(net.near_indptr[row], net.near_indptr[row + 1]):
-            k = local[net.near_indices[at]]
-            if k >= 0:
-                walk[place + 1, k] += w * net.near_m[at]
-        for k in range(n_names):
-            group[place + 1, k] = group[place, k]
-        if group_at[place] >= 0:
-            group[place + 1, group_at[place]] += w
-        label = net.locked[row]
-        new_lock = label >= 0 and (parent[place] < 0 or net.locked[order[parent[place]]] != label)
-        lock[place + 1] = lock[place] + (1 if new_lock else 0)
-        households[place + 1] = households[place] + w
-    for place in range(m):
-        local[order[place]] = -1
-    return walk, group, lock, households
+    return inside, every
 
 
 @njit(cache=True, nogil=True)
-def _cut_cost(terms, walk, group, lock, households, place, stop, sound):  # type: ignore[no-untyped-def]
-    """Cost of the two grids when the subtree ``place`` to ``stop`` is cut off.
-
-    Infinite where that would break a limit that is kept now (``sound``).
-    """
-    m = walk.shape[1]
-    inner = households[stop] - households[place]
-    outer = households[m] - inner
-    if sound and (min(inner, outer) < terms.low or max(inner, outer) > terms.high):
-        return np.inf
+def _cut_cost(terms, walk, every, group, every_group, place, stop, households, lock):  # type: ignore[no-untyped-def]
+    """Cost of the two grids when the subtree ``place`` to ``stop`` is cut off."""
+    m = len(walk)
     least_in = np.inf
     least_out = np.inf
-    for k in range(m):
-        inside = walk[stop, k] - walk[place, k]
-        if place <= k < stop:
-            least_in = min(least_in, inside)
-        else:
-            least_out = min(least_out, walk[m, k] - inside)
+    for k in range(place):
+        least_out = min(least_out, every[k] - walk[k])
+    for k in range(place, stop):
+        least_in = min(least_in, walk[k])
+    for k in range(stop, m):
+        least_out = min(least_out, every[k] - walk[k])
     main_in = 0
     main_out = 0
     grouped_in = 0
     grouped_out = 0
-    for k in range(group.shape[1]):
-        inside_group = group[stop, k] - group[place, k]
-        outside_group = group[m, k] - inside_group
-        main_in = max(main_in, inside_group)
-        main_out = max(main_out, outside_group)
-        grouped_in += inside_group
-        grouped_out += outside_group
+    for k in range(len(group)):
+        outside = every_group[k] - group[k]
+        main_in = max(main_in, group[k])
+        main_out = max(main_out, outside)
+        grouped_in += group[k]
+        grouped_out += outside
+    inner = households[stop] - households[place]
+    outer = households[m] - inner
     locks_in = lock[stop] - lock[place]
     return _worth(terms, least_in, inner, grouped_in - main_in, max(0, locks_in - 1)) + _worth(
         terms, least_out, outer, grouped_out - main_out, max(0, lock[m] - locks_in - 1)
@@ -501,20 +504,15 @@ def _cut_cost(terms, walk, group, lock, households, place, stop, sound):  # type
 
 @njit(cache=True, nogil=True)
 def _draw_cut(cut_cost, temperature):  # type: ignore[no-untyped-def]
-    """A place with a chance that falls with its cost over the temperature; −1 where no cut is allowed."""
+    """One of the cuts, with a chance that falls with its cost over the temperature."""
     best = cut_cost.min()
-    if best == np.inf:
-        return -1
-    odds = 0.0
-    for place in range(len(cut_cost)):
-        odds += np.exp((best - cut_cost[place]) / temperature)
-    draw = np.random.random() * odds
+    odds = np.exp((best - cut_cost) / temperature)
+    draw = np.random.random() * odds.sum()
     cut = -1
-    for place in range(len(cut_cost)):
-        chance = np.exp((best - cut_cost[place]) / temperature)
-        if chance > 0:
-            cut = place
-            draw -= chance
+    for at in range(len(cut_cost)):
+        if odds[at] > 0:
+            cut = at
+            draw -= odds[at]
             if draw < 0:
                 break
     return cut
