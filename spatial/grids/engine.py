@@ -8,16 +8,16 @@ fewest households in faulty grids that were found, and say which limit would hav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial.errors import DataError, InfeasibleError, SolverError
+from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
+from spatial.grids.improve import Terms, Work, improve
 from spatial.grids.problem import (
     FaultLimit,
     Floats,
@@ -32,10 +32,8 @@ from spatial.grids.problem import (
     score,
 )
 from spatial.grids.relax import counts, cut_small, decide, plain_count, smallest_relaxation, why
-from spatial.grids.search import anneal, landscape
 from spatial.grids.trees import clashes, fault_size, start
 from spatial.settings import Effort, Grids
-from spatial.solve import set_partition
 
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
 
@@ -49,17 +47,15 @@ _FAULTY_TRIES = 2
 class _Work:
     """Work allowed, in steps."""
 
-    starts: int
-    steps: int  # per household and start
-    reheats: int
+    search: Work
     rounds: int  # of the bound
     tries: int  # of a feasible start
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(starts=3, steps=6, reheats=0, rounds=60, tries=4),
-    "normal": _Work(starts=8, steps=12, reheats=4, rounds=150, tries=8),
-    "thorough": _Work(starts=24, steps=20, reheats=12, rounds=400, tries=16),
+    "quick": _Work(Work(sweeps=2, anneals=3, steps=8), rounds=60, tries=4),
+    "normal": _Work(Work(sweeps=6, anneals=4, steps=12), rounds=150, tries=8),
+    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=400, tries=16),
 }
 
 
@@ -210,7 +206,7 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
 
 def _plain_rules(rules: _Rules) -> _Rules:
     """Less work for the plan at the plain number, which is only there to compare with."""
-    return replace(rules, work=replace(rules.work, starts=max(rules.work.starts // 4, 1), reheats=0))
+    return replace(rules, work=replace(rules.work, search=replace(rules.work.search, sweeps=1)))
 
 
 class _Starts:
@@ -338,103 +334,8 @@ def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:
 
 
 def _search(sub: Sub, first: Ints, rules: _Rules) -> Ints:
-    """Anneal from several starts, recombine all grids met, reheat the best, recombine again."""
-    K = int(first.max()) + 1
-    if K < 2:
-        return first
-    land = landscape(sub)
-    steps = max(rules.work.steps * sub.households, 400)
-    faulty = any(fault_size(sub, first, rules.low, rules.high))
-
-    def from_start(at: int) -> Ints:
-        seed = rules.seed * 7919 + at
-        begin = first
-        if at > 0 and not faulty:
-            begin = start(sub, low=rules.low, high=rules.high, K=K, seed=seed, tries=rules.work.tries)
-        return cooled(begin, seed, 1.0)
-
-    def cooled(grid: Ints, seed: int, heat: float) -> Ints:
-        return anneal(
-            land,
-            grid,
-            low=rules.low,
-            high=rules.high,
-            group_cost_m=rules.group_cost_m,
-            steps=steps,
-            seed=seed,
-            heat=heat,
-        )
-
-    pool = _Pool(sub, K, rules)
-    pool.add(_each(from_start, rules.work.starts, rules.threads))
-    best = pool.best()
-    if rules.work.reheats:
-        again = _each(
-            lambda at: cooled(best, rules.seed * 104729 + at, 0.1), rules.work.reheats, rules.threads
-        )
-        pool.add(again)
-        best = pool.best()
-    return best
-
-
-def _each(task: Callable[[int], Ints], n: int, threads: int) -> list[Ints]:
-    if threads < 2 or n < 2:
-        return [task(at) for at in range(n)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(task, range(n)))
-
-
-class _Pool:
-    """Every grid met, each once, with its cost; recombined by set partitioning."""
-
-    def __init__(self, sub: Sub, K: int, rules: _Rules) -> None:
-        self.sub, self.K, self.rules = sub, K, rules
-        self.column: dict[bytes, int] = {}
-        self.rows: list[Ints] = []
-        self.cost_m: list[float] = []
-        self.whole: list[tuple[tuple[int, int], float, Ints]] = []
-
-    def add(self, grids: Sequence[Ints]) -> None:
-        for grid in grids:
-            if int(grid.max()) + 1 != self.K:
-                continue
-            worth = score(self.sub, grid)
-            fault = fault_size(self.sub, grid, self.rules.low, self.rules.high)
-            self.whole.append((fault, worth.objective_m(self.rules.group_cost_m), grid))
-            cost = worth.walk_m + self.rules.group_cost_m * worth.outside
-            bad = (worth.households < self.rules.low) | (worth.households > self.rules.high)
-            bad |= clashes(self.sub, grid) > 0
-            by_grid = np.argsort(grid, kind="stable")
-            for at, rows in enumerate(
-                np.split(by_grid, np.searchsorted(grid[by_grid], np.arange(1, self.K)))
-            ):
-                if not bad[at] and rows.tobytes() not in self.column:
-                    self.column[rows.tobytes()] = len(self.rows)
-                    self.rows.append(rows)
-                    self.cost_m.append(float(cost[at]))
-
-    def best(self) -> Ints:
-        fault, _, grid = min(self.whole, key=lambda each: each[:2])
-        return grid if any(fault) or len(self.whole) == 1 else self._recombined(grid)
-
-    def _recombined(self, grid: Ints) -> Ints:
-        from scipy.sparse import csc_array
-
-        indptr = np.concatenate(([0], np.cumsum([len(rows) for rows in self.rows])))
-        indices = np.concatenate(self.rows)
-        columns = csc_array((np.ones(len(indices), bool), indices, indptr), shape=(len(grid), len(self.rows)))
-        known = np.zeros(len(self.rows), bool)
-        known[[self.column[np.flatnonzero(grid == each).tobytes()] for each in range(self.K)]] = True
-        try:
-            found = set_partition(
-                columns, np.array(self.cost_m), n_columns=self.K, start=known, seed=self.rules.seed
-            )
-        except (InfeasibleError, SolverError):
-            return grid
-        out = np.empty(len(grid), np.int64)
-        for at, column in enumerate(np.flatnonzero(found.chosen)):
-            out[self.rows[column]] = at
-        return out
+    terms = Terms(rules.low, rules.high, float(rules.group_cost_m))
+    return improve(sub, first, terms, rules.work.search, seed=rules.seed, threads=rules.threads)
 
 
 def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:

@@ -24,11 +24,19 @@ from numpy.typing import NDArray
 from spatial.grids.problem import Floats, Ints, Sub
 from spatial.grids.trees import HOUSEHOLD_FAULT, MISS_FAULT, random_tree
 
-__all__ = ["Landscape", "anneal", "landscape"]
+__all__ = ["Landscape", "Terms", "anneal", "grid_costs", "landscape"]
 
 _BORDER_DRAWS = 64  # draws of a row before a step gives up on meeting a border
 _HOT, _COLD = 0.4, 0.002  # temperature over the mean cost of a grid
 _MERGE_SHARE = 0.1
+
+
+class Terms(NamedTuple):
+    """What a grid costs."""
+
+    low: int
+    high: int
+    group_cost_m: float
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,8 @@ def landscape(sub: Sub) -> Landscape:
 def anneal(
     land: Landscape,
     grid: Ints,
+    terms: Terms,
     *,
-    low: int,
-    high: int,
-    group_cost_m: float,
     steps: int,
     seed: int,
     heat: float = 1.0,
@@ -63,13 +69,20 @@ def anneal(
     Grids stay non-empty, in one piece and as many as they were. What is returned is the state at the
     end of cooling.
     """
-    sub = land.sub
     K = int(grid.max()) + 1
     if K < 2:
         return grid.copy()
-    net = _Net(sub.indptr, sub.indices, sub.weight, sub.group, sub.locked, land.walk_m)
-    terms = _Terms(low, high, float(group_cost_m))
-    return _anneal(net, terms, grid, K, steps, _HOT * heat, _COLD, seed % 2**31)
+    return _anneal(_net(land), terms, grid, K, steps, _HOT * heat, _COLD, seed % 2**31)
+
+
+def grid_costs(land: Landscape, grid: Ints, terms: Terms) -> Floats:
+    """What each grid costs, broken limits included."""
+    return _state_of(_net(land), terms, grid, int(grid.max()) + 1).cost
+
+
+def _net(land: Landscape) -> _Net:
+    sub = land.sub
+    return _Net(sub.indptr, sub.indices, sub.weight, sub.group, sub.locked, land.walk_m)
 
 
 class _Net(NamedTuple):
@@ -81,14 +94,6 @@ class _Net(NamedTuple):
     group: Ints
     locked: Ints
     walk_m: NDArray[np.float32]
-
-
-class _Terms(NamedTuple):
-    """What a grid costs."""
-
-    low: int
-    high: int
-    group_cost_m: float
 
 
 class _State(NamedTuple):

@@ -16,7 +16,7 @@ from numba import njit
 
 from spatial.grids.problem import Ints, Sub
 
-__all__ = ["HOUSEHOLD_FAULT", "MISS_FAULT", "fault_size", "random_tree", "start"]
+__all__ = ["HOUSEHOLD_FAULT", "MISS_FAULT", "clashes", "fault_size", "random_tree", "start", "touching_grids"]
 
 # Households in faulty grids come first, then how far these miss the limits, then the objective: each
 # weighs more than anything after it can add up to.
@@ -313,7 +313,7 @@ def _fit_count(sub: Sub, grid: Ints, low: int, high: int, K: int, draw: int) -> 
     """Join the lightest touching pairs, or halve the heaviest grids, until there are ``K``."""
     grid = grid.copy()
     while int(grid.max()) + 1 > K:
-        pairs = _touching_grids(sub, grid)
+        pairs = touching_grids(sub, grid)
         households = np.bincount(grid, sub.weight)
         keep, drop = pairs[np.argmin(households[pairs].sum(axis=1))]
         grid[grid == drop] = keep
@@ -384,7 +384,7 @@ def _recut_region(sub: Sub, grid: Ints, region: Ints, low: int, high: int, draw:
     return not any(left)
 
 
-def _touching_grids(sub: Sub, grid: Ints) -> Ints:
+def touching_grids(sub: Sub, grid: Ints) -> Ints:
     """Pairs of grids that touch, the lower first."""
     owner = np.repeat(grid, np.diff(sub.indptr))
     other = grid[sub.indices]
