@@ -1,22 +1,25 @@
 """How good any partition with the same number of grids could be: a Lagrangian lower bound.
 
-The assignment model drops contiguity: choose K pairs of a meeting row j and a main group g, give every
-row to exactly one of them, households per pair within [low, high]. With a price p_i in metres per
-household for serving row i exactly once, every choice of prices proves::
+Choose K pairs of a meeting row j and a main group g, give every row to exactly one of them, households
+per pair within [low, high]. With a price p_i in metres per household for serving row i exactly once,
+every choice of prices proves::
 
     objective  ≥  Σ_i w_i p_i  +  the K smallest V_jg
-    V_jg = min over sets S of rows with j in S and low ≤ w(S) ≤ high of
+    V_jg = min over closed sets S of rows with j in S and low ≤ w(S) ≤ high of
            Σ_{i in S} w_i (d_ij − p_i + c·[row i has a group other than g])
 
 c being the cost per household outside the main group; g is −1 where no row of S has a group (and
-always where c is 0). V_jg is an exact knapsack. Where the walks are cut off at the radius R = max(near_m),
-households beyond it may fill up S at R − max(p) each, which no absent pair undercuts as long as no
-price exceeds R; prices are held to that. Where row j's walks reach the whole component there is no
-such filler.
+always where c is 0). *Closed* is what is used of a grid's being in one piece, see
+:mod:`spatial.grids.closed`.
+
+Where the walks are cut off at the radius R = max(near_m), households beyond it may fill up S at
+R − max(p) each, which no absent pair undercuts as long as no price exceeds R; prices are held to that.
+Where row j's walks reach the whole component there is no such filler. A spot of which a row is
+absent may be passed at no cost.
 
 Prices come from a subgradient search (M. Held, P. Wolfe and H. Crowder, Mathematical Programming 6,
 1974, pp. 62-88, with deflected directions). Between rounds no V_jg can fall by more than ``high``
-households times the largest rise of a price, so only the knapsacks that might be among the K smallest
+households times the largest rise of a price near j, so only the knapsacks that might be among the K smallest
 are solved. The bound is evaluated once more, in full, at the best prices in float64 and rounded down to
 the millimetre.
 """
@@ -29,14 +32,17 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from spatial.grids.closed import Spots, cheapest_closed_sets, spots_of
 from spatial.grids.problem import Floats, Ints, Sub
 
 __all__ = ["Limits", "lower_bound", "search_prices"]
 
-_DEFLECTION = 0.6
-_PATIENCE = 6
-_SMALLEST_STEP = 0.005
-_BATCH = 4  # knapsacks solved at a time, over K
+_DEFLECTION = 0.95
+_PROGRESS = 1e-5
+_PATIENCE = 15
+_SHORTER = 0.7
+_SMALLEST_STEP = 0.002
+_BATCH = 2  # knapsacks solved at a time, over K
 
 
 @dataclass(frozen=True)
@@ -51,21 +57,33 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Every meeting row with every main group that could pay: those of its near rows."""
+    """Every meeting row with every main group that could pay: those of its near rows.
+
+    Rows that are *alike*, of one spot with the same walks, weight and group, may change places; one of
+    them stands for all as long as their prices are the same.
+    """
 
     sub: Sub
     limits: Limits
+    spots: Spots
+    alike: Ints  # a number for each row
     row: Ints
     group: Ints
+    copies: Ints  # rows alike
 
     @staticmethod
     def of(sub: Sub, limits: Limits) -> _Pairs:
-        m = len(sub.rows)
+        m, spots = len(sub.rows), spots_of(sub)
+        _, first, alike = np.unique(_kinds(sub, spots), axis=0, return_index=True, return_inverse=True)
+        copies = np.bincount(alike)[alike]
         if limits.group_cost_m == 0:
-            return _Pairs(sub, limits, np.arange(m), np.full(m, -1))
+            return _Pairs(sub, limits, spots, alike, first, np.full(len(first), -1), copies[first])
         owner = np.repeat(np.arange(m), np.diff(sub.near_indptr))
-        pairs = np.unique(np.column_stack((owner, sub.group[sub.near_indices])), axis=0)
-        return _Pairs(sub, limits, pairs[:, 0].copy(), pairs[:, 1].copy())
+        stands = np.isin(owner, first)
+        row, group = np.unique(
+            np.column_stack((owner[stands], sub.group[sub.near_indices[stands]])), axis=0
+        ).T.copy()
+        return _Pairs(sub, limits, spots, alike, row, group, copies[row])
 
     @property
     def radius_m(self) -> float:
@@ -73,29 +91,39 @@ class _Pairs:
         complete = len(self.sub.near_indices) == len(self.sub.rows) ** 2
         return math.inf if complete else float(self.sub.near_m.max(initial=0.0))
 
-    def knapsacks(self, price: Floats, which: Ints, *, count: bool) -> tuple[Floats, Floats]:
-        """V of the pairs ``which`` and, if ``count``, how often each row lies in their sets."""
+    def knapsacks(self, price: Floats, which: Ints, times: Ints | None = None) -> tuple[Floats, Floats]:
+        """V of the pairs ``which`` and, with ``times``, how often each row lies in so many of each set."""
         sub, limits = self.sub, self.limits
         filler = self.radius_m - float(price.max()) if math.isfinite(self.radius_m) else math.inf
-        return _knapsacks(
-            sub.near_indptr,
-            sub.near_indices,
-            sub.near_m,
-            sub.weight,
-            sub.group,
+        return cheapest_closed_sets(
+            sub,
+            self.spots,
             price,
             self.row[which],
             self.group[which],
-            count,
-            limits.low,
-            min(limits.high, sub.households),
-            limits.group_cost_m,
-            filler,
+            low=limits.low,
+            high=min(limits.high, sub.households),
+            group_cost_m=limits.group_cost_m,
+            filler_m=filler,
+            times=times,
         )
+
+    def mean(self, values: Floats) -> Floats:
+        """The mean over the rows alike, for each row."""
+        return (np.bincount(self.alike, values) / np.bincount(self.alike))[self.alike]
+
+
+def _kinds(sub: Sub, spots: Spots) -> Floats:
+    """What rows alike have in common; walks by a checksum."""
+    owner = np.repeat(np.arange(len(sub.rows)), np.diff(sub.near_indptr))
+    draws = np.random.default_rng(2).uniform(1, 2, len(sub.rows))
+    walks = np.bincount(owner, sub.near_m * draws[sub.near_indices])
+    reached = np.bincount(owner, draws[sub.near_indices])
+    return np.column_stack((spots.of_row, sub.weight, sub.group, walks, reached))
 
 
 def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
-    """The bound that ``price_m`` proves for a component. [household-metres]
+    """The bound that ``price_m``, the same for rows alike, proves for a component. [household-metres]
 
     Infinite where no K sets lie within the limits; minus infinity where a price exceeds the radius although
     walks were cut off.
@@ -103,8 +131,9 @@ def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
     pairs = _Pairs.of(sub, limits)
     if float(price_m.max()) > pairs.radius_m:
         return -math.inf
-    value, _ = pairs.knapsacks(price_m, np.arange(len(pairs.row)), count=False)
-    bound = float(price_m @ sub.weight) + float(value[_smallest(value, limits.K)].sum())
+    value, _ = pairs.knapsacks(price_m, np.arange(len(pairs.row)))
+    picked, times = _smallest(value, limits.K, pairs.copies)
+    bound = float(price_m @ sub.weight) + float(value[picked] @ times)
     return math.floor(bound * 1000 - 0.5) / 1000 if math.isfinite(bound) else bound
 
 
@@ -113,163 +142,69 @@ def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> F
     pairs = _Pairs.of(sub, limits)
     price = np.full(len(sub.rows), min(2 * value_m / sub.households, pairs.radius_m))
     best, best_bound = price, -math.inf
-    known, _ = pairs.knapsacks(price, np.arange(len(pairs.row)), count=False)  # V, later at most V
+    known, _ = pairs.knapsacks(price, np.arange(len(pairs.row)))  # V, later at most V
     direction = np.zeros(len(price))
     step, stale = 1.0, 0
     for _ in range(rounds):
-        picked = _solve_smallest(pairs, price, known)
-        _, served = pairs.knapsacks(price, picked, count=True)
-        bound = float(price @ sub.weight + known[picked].sum())
-        stale = 0 if bound > best_bound + 1e-6 * abs(best_bound) else stale + 1
+        picked, times = _solve_smallest(pairs, price, known)
+        _, served = pairs.knapsacks(price, picked, times)
+        bound = float(price @ sub.weight + known[picked] @ times)
+        stale = 0 if bound > best_bound + _PROGRESS * abs(best_bound) else stale + 1
         if bound > best_bound:
             best, best_bound = price, bound
-        direction = (1.0 - served) + _DEFLECTION * direction
+        direction = (1.0 - pairs.mean(served)) + _DEFLECTION * direction
         norm = float(sub.weight @ direction**2)
         if value_m - best_bound <= 1e-6 * value_m or norm < 1e-9 or step < _SMALLEST_STEP:
             break
         if stale >= _PATIENCE:
-            step, stale, direction = step / 2, 0, np.zeros(len(price))
+            step, stale, direction = _SHORTER * step, 0, np.zeros(len(price))
             new = best
         else:
-            far = step * max(value_m * 1.002 - bound, 0.0) / norm
+            far = step * max(value_m - bound, 0.0) / norm
             new = np.minimum(price + far * direction, pairs.radius_m)
-        known -= limits.high * max(float((new - price).max()), 0.0)
+        known -= _largest_fall(pairs, price, new)
         price = new
     return best
 
 
-def _smallest(value: Floats, n: int) -> Ints:
-    """Places of the ``n`` smallest, in order of place; of equals the first."""
-    if n >= len(value):
-        return np.arange(len(value))
-    low = np.flatnonzero(value <= np.partition(value, n - 1)[n - 1])
-    return np.sort(low[np.argsort(value[low], kind="stable")[:n]])
+def _largest_fall(pairs: _Pairs, price: Floats, new: Floats) -> Floats:
+    """How much V of each pair may fall at most from one price to another."""
+    sub = pairs.sub
+    rise = _largest_near(sub.near_indptr, sub.near_indices, np.maximum(new - price, 0.0))
+    filler = max(float(new.max() - price.max()), 0.0)
+    return pairs.limits.high * np.maximum(rise[pairs.row], filler)
 
 
-def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> Ints:
+def _smallest(value: Floats, n: int, copies: Ints) -> tuple[Ints, Ints]:
+    """Places of the ``n`` smallest, each as often as it has copies, and how often; of equals the first."""
+    if n < len(value):
+        likely = np.flatnonzero(value <= np.partition(value, n - 1)[n - 1])
+    else:
+        likely = np.arange(len(value))
+    likely = likely[np.argsort(value[likely], kind="stable")]
+    before = np.cumsum(copies[likely]) - copies[likely]
+    times = np.clip(n - before, 0, copies[likely])
+    return likely[times > 0], times[times > 0]
+
+
+def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> tuple[Ints, Ints]:
     """The K pairs with the smallest V, which is left in ``known`` beside a floor for the others."""
     exact = np.zeros(len(known), bool)
     while True:
-        picked = _smallest(known, pairs.limits.K)
+        picked, times = _smallest(known, pairs.limits.K, pairs.copies)
         if exact[picked].all():
-            return picked
-        likely = _smallest(known, _BATCH * pairs.limits.K)
+            return picked, times
+        likely, _ = _smallest(known, _BATCH * pairs.limits.K, pairs.copies)
         guessed = likely[~exact[likely]]
-        known[guessed], _ = pairs.knapsacks(price, guessed, count=False)
+        known[guessed], _ = pairs.knapsacks(price, guessed)
         exact[guessed] = True
 
 
 @njit(cache=True, nogil=True)
-def _knapsacks(  # type: ignore[no-untyped-def]
-    near_indptr,
-    near_indices,
-    near_m,
-    weight,
-    group,
-    price,
-    centres,
-    mains,
-    count,
-    low,
-    high,
-    group_cost_m,
-    filler,
-):
-    """Cheapest set around each centre with its main group and, if ``count``, how often each row is in one.
-
-    Rows of one household are taken in order of cost; heavier ones by a programme over their households.
-    """
-    n = len(weight)
-    every = weight.sum()
-    value = np.full(len(centres), np.inf)
-    served = np.zeros(n)
-    widest = 0
-    for row in range(n):
-        widest = max(widest, near_indptr[row + 1] - near_indptr[row])
-    light = np.empty(widest)
-    light_row = np.empty(widest, np.int64)
-    heavy = np.empty(widest)
-    heavy_row = np.empty(widest, np.int64)
-    running = np.empty(widest + 1)
-    least = np.empty(high + 1)
-    taken = np.zeros((widest if count else 0, high + 1), np.bool_)
-    for at_centre in range(len(centres)):
-        centre = centres[at_centre]
-        if weight[centre] > high:
-            continue
-        reached = 0
-        n_light = 0
-        n_heavy = 0
-        n_negative = 0
-        own = 0.0
-        for at in range(near_indptr[centre], near_indptr[centre + 1]):
-            row = near_indices[at]
-            w = weight[row]
-            reached += w
-            each = near_m[at] - price[row]
-            if group[row] >= 0 and group[row] != mains[at_centre]:
-                each += group_cost_m
-            if row == centre:
-                own = each * w
-            elif w == 1:
-                light[n_light] = each
-                light_row[n_light] = row
-                n_light += 1
-                n_negative += each < 0
-            elif w <= high:
-                heavy[n_heavy] = each * w
-                heavy_row[n_heavy] = row
-                n_heavy += 1
-        fill = filler if reached < every else np.inf
-        if n_heavy == 0 and n_negative + weight[centre] >= low:
-            kept = 0
-            for k in range(n_light):
-                if light[k] < 0:
-                    light[kept] = light[k]
-                    light_row[kept] = light_row[k]
-                    kept += 1
-            n_light = kept
-        rank = np.argsort(light[:n_light])
-        running[0] = 0.0
-        n_light = min(n_light, high)
-        for k in range(n_light):
-            running[k + 1] = running[k] + min(light[rank[k]], fill)
-        for size in range(high + 1):
-            least[size] = np.inf
-        least[weight[centre]] = own
-        top = weight[centre]
-        for k in range(n_heavy):
-            w = weight[heavy_row[k]]
-            top = min(top + w, high)
-            for size in range(top, w - 1, -1):
-                better = least[size - w] + heavy[k] < least[size]
-                if better:
-                    least[size] = least[size - w] + heavy[k]
-                if count:
-                    taken[k, size] = better
-        best = np.inf
-        best_size = -1
-        best_light = 0
-        for size in range(weight[centre], top + 1):
-            short = max(low - size, 0)
-            n_take = min(max(n_negative, short), high - size, n_light)
-            if least[size] == np.inf or (n_take < short and fill == np.inf):
-                continue
-            cost = least[size] + running[n_take]
-            if n_take < short:
-                cost += (short - n_take) * fill
-            if cost < best:
-                best = cost
-                best_size = size
-                best_light = n_take
-        value[at_centre] = best
-        if not count or best_size < 0:
-            continue
-        served[centre] += 1
-        for k in range(best_light):
-            served[light_row[rank[k]]] += 1
-        for k in range(n_heavy - 1, -1, -1):
-            if best_size >= weight[heavy_row[k]] and taken[k, best_size]:
-                served[heavy_row[k]] += 1
-                best_size -= weight[heavy_row[k]]
-    return value, served
+def _largest_near(indptr, indices, value):  # type: ignore[no-untyped-def]
+    """The largest value among the near rows of each row."""
+    out = np.zeros(len(indptr) - 1)
+    for row in range(len(out)):
+        for at in range(indptr[row], indptr[row + 1]):
+            out[row] = max(out[row], value[indices[at]])
+    return out
