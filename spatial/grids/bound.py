@@ -59,8 +59,8 @@ class Limits:
 class _Pairs:
     """Every meeting row with every main group that could pay: those of its near rows.
 
-    Rows that are *alike*, of one spot with the same walks, weight and group, may change places; one of
-    them stands for all as long as their prices are the same.
+    Rows that are *alike*, of one spot with the same walks, weight, group and price, may change places;
+    one of them stands for all.
     """
 
     sub: Sub
@@ -72,9 +72,9 @@ class _Pairs:
     copies: Ints  # rows alike
 
     @staticmethod
-    def of(sub: Sub, limits: Limits) -> _Pairs:
+    def of(sub: Sub, limits: Limits, price: Floats) -> _Pairs:
         m, spots = len(sub.rows), spots_of(sub)
-        _, first, alike = np.unique(_kinds(sub, spots), axis=0, return_index=True, return_inverse=True)
+        _, first, alike = np.unique(_kinds(sub, spots, price), axis=0, return_index=True, return_inverse=True)
         copies = np.bincount(alike)[alike]
         if limits.group_cost_m == 0:
             return _Pairs(sub, limits, spots, alike, first, np.full(len(first), -1), copies[first])
@@ -113,22 +113,22 @@ class _Pairs:
         return (np.bincount(self.alike, values) / np.bincount(self.alike))[self.alike]
 
 
-def _kinds(sub: Sub, spots: Spots) -> Floats:
+def _kinds(sub: Sub, spots: Spots, price: Floats) -> Floats:
     """What rows alike have in common; walks by a checksum."""
     owner = np.repeat(np.arange(len(sub.rows)), np.diff(sub.near_indptr))
     draws = np.random.default_rng(2).uniform(1, 2, len(sub.rows))
     walks = np.bincount(owner, sub.near_m * draws[sub.near_indices])
     reached = np.bincount(owner, draws[sub.near_indices])
-    return np.column_stack((spots.of_row, sub.weight, sub.group, walks, reached))
+    return np.column_stack((spots.of_row, sub.weight, sub.group, price, walks, reached))
 
 
 def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
-    """The bound that ``price_m``, the same for rows alike, proves for a component. [household-metres]
+    """The bound that ``price_m`` proves for a component. [household-metres]
 
     Infinite where no K sets lie within the limits; minus infinity where a price exceeds the radius although
     walks were cut off.
     """
-    pairs = _Pairs.of(sub, limits)
+    pairs = _Pairs.of(sub, limits, price_m)
     if float(price_m.max()) > pairs.radius_m:
         return -math.inf
     value, _ = pairs.knapsacks(price_m, np.arange(len(pairs.row)))
@@ -139,7 +139,7 @@ def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
 
 def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> Floats:
     """Prices with a high bound; ``value_m`` is the objective of a plan, which ends the search if met."""
-    pairs = _Pairs.of(sub, limits)
+    pairs = _Pairs.of(sub, limits, np.zeros(len(sub.rows)))
     price = np.full(len(sub.rows), min(2 * value_m / sub.households, pairs.radius_m))
     best, best_bound = price, -math.inf
     known, _ = pairs.knapsacks(price, np.arange(len(pairs.row)))  # V, later at most V

@@ -53,9 +53,9 @@ class _Work:
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(Work(sweeps=2, anneals=3, steps=8), rounds=60, tries=4),
-    "normal": _Work(Work(sweeps=6, anneals=4, steps=12), rounds=150, tries=8),
-    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=400, tries=16),
+    "quick": _Work(Work(sweeps=2, anneals=3, steps=8), rounds=150, tries=4),
+    "normal": _Work(Work(sweeps=6, anneals=4, steps=12), rounds=400, tries=8),
+    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=1000, tries=16),
 }
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from spatial.errors import InfeasibleError, SolverError
@@ -215,7 +216,7 @@ class _Pool:
                 self.rows.append(rows)
                 self.cost.append(cost)
 
-    def inside(self, label: Ints) -> Ints:
+    def inside(self, label: NDArray[np.bool_]) -> Ints:
         """Columns whose rows are all labelled."""
         every = np.concatenate(self.rows)
         first = np.cumsum([0, *(len(rows) for rows in self.rows[:-1])])
