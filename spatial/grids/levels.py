@@ -84,7 +84,7 @@ def balance(
     *,
     targets: NDArray[np.float64],
     least_grids: NDArray[np.int64],
-    middle: float,
+    middle: float | NDArray[np.float64],
     band: float,
     locks: NDArray[np.int64] | None = None,
     effort: Effort,
@@ -102,8 +102,8 @@ def balance(
         Households each union aims at.
     least_grids : int64, shape (n,)
         Fewest grids of each union.
-    middle, band : float
-        A union within ``middle`` ± ``band`` households is balanced.
+    middle, band : float, or float64 of shape (n,) and float
+        A union within its ``middle`` ± ``band`` households is balanced.
     locks : int64, shape (K, n), optional
         Households of each grid that are locked to each union.
     effort, seed
@@ -121,7 +121,7 @@ def balance(
         np.zeros((len(households), len(targets))) if locks is None else locks.astype(np.float64),
         targets,
         least_grids,
-        middle,
+        np.broadcast_to(middle, len(targets)),
         band,
         max(float(inertia.sum()), 1.0),
     )
@@ -154,7 +154,7 @@ class _Job:
     locks: NDArray[np.float64]  # (K, n)
     targets: NDArray[np.float64]
     least_grids: NDArray[np.int64]
-    middle: float
+    middle: NDArray[np.float64]  # (n,)
     band: float
     spread: float  # sum of households times squared distance to the middle of all
 
@@ -270,14 +270,14 @@ def _side_cost(job: _Job, facts: NDArray[np.float64], unions: NDArray[np.int64])
     """
     n_grids, households = facts[:, 0], facts[:, 1]
     target = job.targets[unions].sum()
-    middle = job.middle if len(unions) == 1 else target
+    middle = job.middle[unions[0]] if len(unions) == 1 else target
     over = np.maximum(np.abs(households - middle) - job.band, 0.0)
     misplaced = facts[:, 5:].sum(axis=1) - facts[:, 5 + unions].sum(axis=1)
     short = np.maximum(job.least_grids[unions].sum() - n_grids, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         inertia = facts[:, 4] - (facts[:, 2] ** 2 + facts[:, 3] ** 2) / households
     n = len(job.targets)
-    cost = 100.0 * (over + misplaced + job.middle * short)
+    cost = 100.0 * (over + misplaced + job.middle.mean() * short)
     cost += 0.5 * ((households - target) / job.band) ** 2 / n + inertia * n / job.spread
     return np.where(n_grids >= len(unions), cost, np.inf)
 

@@ -42,12 +42,16 @@ class Structure:
 
 @dataclass(frozen=True)
 class _Try:
-    """One way to group the grids; ``beyond`` counts the households outside what is promised."""
+    """One way to group the grids.
+
+    ``beyond`` counts the households outside what is promised: those of workers and locks, then those of
+    branches. Loads of workers are people's daily work, so they come first.
+    """
 
     branch: NDArray[np.int64]
     worker: NDArray[np.int64]
     branches: Level
-    beyond: float
+    beyond: tuple[float, float]
 
 
 def group_grids(nodes: Nodes, settings: Settings) -> Structure:
@@ -56,6 +60,9 @@ def group_grids(nodes: Nodes, settings: Settings) -> Structure:
     A union's households are to lie within a tenth of the mean of its level, or within the
     households of the largest grid. With ``nest_workers`` every worker stays inside one branch, and
     branches that share fewer workers aim at fewer households, as far as their own balance allows.
+    Where arithmetic forbids even workers in even branches (8 in 3, from some 2,000 households on: a branch
+    of two workers would leave each a third more than those of a branch of three), the workers are kept
+    even and the branches follow them no farther than that needs; the branches left uneven are a fault.
     Numbers follow :func:`~spatial.grids.numbering.geographic_order`, those of nested workers branch
     by branch. What can't be held is a fault that names the nearest number of workers or branches
     for which it was.
@@ -70,16 +77,19 @@ def group_grids(nodes: Nodes, settings: Settings) -> Structure:
 
 
 def _search(nodes: Nodes, settings: Settings) -> _Try:
-    """The first of some tries that holds every promise, else the one that misses by least."""
+    """The first of some tries that holds every promise, else the one that misses by least.
+
+    Where the levels are at odds, two tries that keep the workers even are enough.
+    """
     n_turns = min(MOST_TURNS, max(2, MOST_NODES // len(nodes.households)))
-    if not _may_be_even(nodes, settings):
-        n_turns = 2
+    enough = 1 if _may_be_even(nodes, settings) else 2
     best = None
     for turn in range(n_turns):
         found = _try(nodes, settings, turn)
         if best is None or found.beyond < best.beyond:
             best = found
-        if best.beyond == 0:
+        of_workers, of_branches = best.beyond
+        if of_workers == 0 and (of_branches == 0 or turn + 1 >= enough > 1):
             break
     assert best is not None
     return best
@@ -98,8 +108,8 @@ def _try(nodes: Nodes, settings: Settings, turn: int) -> _Try:
         everywhere = np.arange(n_grids)
         level = _even(nodes, everywhere, n_workers, settings, middle=mean, band=band, seed=(*seed, 2))
         worker = _numbers(level.union, nodes.households, nodes.xy, {})
-    beyond = sum(float(_beyond(number, nodes.households).sum()) for number in (branch, worker))
-    return _Try(branch, worker, branches, beyond + branches.misplaced)
+    of_branches, of_workers = (float(_beyond(each, nodes.households).sum()) for each in (branch, worker))
+    return _Try(branch, worker, branches, (of_workers + branches.misplaced, of_branches))
 
 
 def _counts(nodes: Nodes, settings: Settings) -> tuple[int, int]:
@@ -130,11 +140,13 @@ def _branches(nodes: Nodes, shares: NDArray[np.int64], settings: Settings, seed:
     """Branches with the given numbers of workers."""
     n = len(shares)
     mean, band = allowed_households(nodes.households, n)
-    targets, least = np.full(n, mean), np.ones(n, dtype=np.int64)
+    targets, least, middle = np.full(n, mean), np.ones(n, dtype=np.int64), np.full(n, mean)
     if settings.grids.nest_workers:
         least = shares
-        wish = nodes.households.sum() * shares / shares.sum() - mean
-        targets = mean + wish * min(1.0, 0.9 * band / max(np.abs(wish).max(), 1e-9))
+        of_workers = nodes.households.sum() * shares / shares.sum()  # branches that make all workers even
+        targets = mean + _lean(nodes, shares, settings) * (of_workers - mean)
+        if not _may_be_even(nodes, settings):
+            middle, band = targets, float(nodes.households.max()) / 2
     if seed[-1]:
         # Another turn tries other sizes within what is allowed, for the sake of the workers inside.
         targets = targets + np.random.default_rng((*seed, 0)).uniform(-band, band, n)
@@ -147,12 +159,27 @@ def _branches(nodes: Nodes, shares: NDArray[np.int64], settings: Settings, seed:
         nodes.xy,
         targets=targets,
         least_grids=least,
-        middle=mean,
+        middle=middle,
         band=band,
         locks=locks,
         effort=settings.work.effort,
         seed=(*seed, 1),
     )
+
+
+def _lean(nodes: Nodes, shares: NDArray[np.int64], settings: Settings) -> float:
+    """How far the sizes of branches lean from even ones, 0, to those that make all workers even, 1.
+
+    As far as even branches allow; where both can't be had, only so far that every worker can lie within
+    three quarters of what is allowed, which leaves whole grids some play.
+    """
+    branch, branch_band = allowed_households(nodes.households, len(shares))
+    worker, worker_band = allowed_households(nodes.households, int(shares.sum()))
+    if _may_be_even(nodes, settings):
+        off = np.abs(worker * shares - branch).max()
+        return min(1.0, 0.9 * branch_band / max(off, 1e-9))
+    off = np.abs(branch / shares - worker).max()
+    return 1.0 - min(1.0, 0.75 * worker_band / off)
 
 
 def _even(
@@ -268,9 +295,15 @@ def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settin
     mean, band = allowed_households(nodes.households, len(total))
     plural = {"branch": "branches", "worker": "workers"}[what]
     shown = "; ".join(f"{what} {each + 1} has {int(total[each])}" for each in outside[:10])
-    proof = ""
-    if what == "worker" and not _may_be_even(nodes, settings):
-        proof = f"; {len(total)} workers can't be shared out among {settings.grids.n_branches} even branches"
+    proof, ways = "", [_way_out(f"n_{plural}", len(total), nodes, settings)]
+    if not _may_be_even(nodes, settings):
+        n_branches, n_workers = _counts(nodes, settings)
+        proof = (
+            f"; {n_workers} workers can't be shared out evenly among {n_branches} even branches, and even "
+            "loads of the workers come first"
+        )
+        if what == "branch":
+            ways.insert(0, _way_out("n_workers", n_workers, nodes, settings))
     return [
         fault(
             f"{plural}-uneven",
@@ -279,21 +312,25 @@ def _uneven(what: str, number: NDArray[np.int64], nodes: Nodes, settings: Settin
             layer="grids",
             column=f"{what}_id",
             ids=[str(each + 1) for each in outside],
-            remedy=_way_out(f"n_{plural}", len(total), nodes, settings),
+            remedy=", or ".join(dict.fromkeys(ways)),
         )
     ]
 
 
 def _way_out(name: str, n: int, nodes: Nodes, settings: Settings) -> str:
-    """The nearest number of branches or workers for which that level is even."""
+    """The nearest number of branches or workers for which that level is even.
+
+    Where arithmetic sets the levels against each other, both have to be.
+    """
+    at_odds = not _may_be_even(nodes, settings)
     for other in (n - 1, n + 1, n - 2, n + 2):
         grids = settings.grids.model_copy(update={name: other})
         changed = settings.model_copy(update={"grids": grids})
         if not 1 <= other <= len(nodes.households) or not _may_be_even(nodes, changed):
             continue
-        found = _search(nodes, changed)
-        number = found.branch if name == "n_branches" else found.worker
-        if not _beyond(number, nodes.households).any():
+        of_workers, of_branches = _search(nodes, changed).beyond
+        own, opposite = (of_branches, of_workers) if name == "n_branches" else (of_workers, of_branches)
+        if own == 0 and not (at_odds and opposite):
             return f"set grids.{name} = {other}"
     return f"change grids.{name}, or how many households a grid may have"
 
