@@ -104,8 +104,8 @@ def exclusive_grids(
 ) -> GeoDataFrame:
     """Rows of layer ``grids`` for the exclusive places, numbered from ``first`` on, areas as carved.
 
-    CJ/T 349-2010 leaves open how exclusive grids are numbered. Here they follow the ordinary ones, so
-    that marking a place changes no other grid's code. Columns that are left out are empty: an exclusive
+    CJ/T 349-2010 leaves open how exclusive grids are numbered. Here they follow the ordinary ones, whose
+    numbers run on as if there were none. Columns that are left out are empty: an exclusive
     grid has no walks, meeting door, branch or worker.
     """
     households, n = site.layer("households"), len(exclusive.places)
