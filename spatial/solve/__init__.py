@@ -1,5 +1,6 @@
 """The only package that knows a solver: covering, medians, partitions → choice, value, proven bound."""
 
+from spatial.solve.columns import Columns
 from spatial.solve.cover import (
     cover_bound,
     cover_limits,
@@ -12,9 +13,11 @@ from spatial.solve.cover import (
 )
 from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
+from spatial.solve.program import solver_name
 from spatial.solve.solution import Solution, gap_between
 
 __all__ = [
+    "Columns",
     "Solution",
     "cover_bound",
     "cover_limits",
@@ -26,5 +29,6 @@ __all__ = [
     "p_median",
     "set_cover",
     "set_partition",
+    "solver_name",
     "within",
 ]

@@ -18,22 +18,25 @@ def set_partition(
     cost: ArrayLike,
     *,
     n_columns: int | None = None,
+    times: ArrayLike | None = None,
     effort: Effort = "normal",
     seed: int = 1,
     start: NDArray[np.bool_] | None = None,
 ) -> Solution:
-    """Choose columns that hold every row exactly once, at the least total cost.
+    """Choose columns that together hold every row exactly once, at the least total cost.
 
     Recombines parts that were found one by one: rows are units, columns are ready-made groups.
 
     Parameters
     ----------
-    columns : sparse array of bool, shape (n, k)
-        True where column j holds row i.
+    columns : sparse array, shape (n, k)
+        How often column j holds row i; mostly True or False.
     cost : (k,) array
         Of each column.
     n_columns : int, optional
         How many columns must be chosen. None: any number.
+    times : (n,) array of int, optional
+        How often each row must be held. None: once.
     effort, seed
         See :func:`spatial.solve.program.solve_program`.
     start : (k,) array of bool, optional
@@ -53,7 +56,7 @@ def set_partition(
     """
     cost = np.asarray(cost, dtype=np.float64)
     rows = sparse.csr_array(columns, dtype=np.float64)
-    need = np.ones(rows.shape[0])
+    need = np.ones(rows.shape[0]) if times is None else np.asarray(times, dtype=np.float64)
     if n_columns is not None:
         rows = sparse.vstack([rows, np.ones((1, len(cost)))], format="csr")
         need = np.append(need, n_columns)
