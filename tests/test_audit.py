@@ -445,6 +445,22 @@ def test_a_bound_that_its_prices_do_not_prove_is_named(township: Path):
     assert ("bound-unproven", "summary.grids.bound_m") in found(township)
 
 
+def test_a_bound_by_a_solver_is_only_held_against_the_objective(township: Path):
+    with np.load(township / "bounds.npz") as stored:
+        bounds = dict(stored)
+    bounds["component_by_solver"] = np.ones_like(bounds["component_by_solver"])
+    np.savez_compressed(township / "bounds.npz", **bounds)
+    objective_m = json.loads((township / "summary.json").read_text(encoding="utf-8"))["grids"]["objective_m"]
+
+    def told(bound_m: float, bound_by: str) -> set[str]:
+        change_summary(township, lambda each: each["grids"].update(bound_m=bound_m, bound_by=bound_by))
+        return {kind for kind, where in found(township) if where == "summary.grids.bound_m"}
+
+    assert told(objective_m, "HiGHS 1.15.1, contiguous columns") == set()
+    assert told(objective_m * 1.01, "HiGHS 1.15.1, contiguous columns") == {"bound-broken", "bound-unproven"}
+    assert told(objective_m, "Lagrangian") == {"bound-unproven"}
+
+
 def test_changes_in_the_township_are_named(township: Path):
     households = gpd.read_file(township / "plan.gpkg", layer="households")
     row = households.iloc[len(households) // 2]

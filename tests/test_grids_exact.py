@@ -13,9 +13,9 @@ from scipy.sparse.csgraph import shortest_path
 
 from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.engine import partition
-from spatial.grids.exact import Effort, Proof, prove
+from spatial.grids.exact import Proof, Work, prove
 from spatial.grids.problem import GridProblem, Ints, Sub, cut_out, pieces, score
-from spatial.grids.shapes import Pairs, Prizes, cheapest_sets, diagram_of, kinds_below, sets_below, spots_of
+from spatial.grids.shapes import Pairs, Prizes, cheapest_sets, diagram_of, kinds_below, kinds_of, sets_below
 from spatial.settings import Grids
 from tests.test_grids_engine import all_labels, make_problem, near_tree, path
 
@@ -67,7 +67,7 @@ def sound_partitions(sub: Sub, low: int, high: int) -> Iterator[Ints]:
 
 def proof_of(sub: Sub, grid: Ints, low: int, high: int, cost_m: float = 0.0, **work: int) -> Proof:
     limits = Limits(int(grid.max()) + 1, low, high, cost_m)
-    proof = prove(sub, grid, limits, price_m=np.zeros(len(grid)), effort=Effort(**work))
+    proof = prove(sub, grid, limits, price_m=np.zeros(len(grid)), work=Work(**work))
     assert proof is not None
     return proof
 
@@ -92,10 +92,10 @@ def test_two_heavy_doors_of_one_stop_are_two_equal_grids() -> None:
 
 def test_rows_of_one_stop_are_of_one_kind_unless_something_tells_them_apart() -> None:
     sub = at_stops([0, 0, 0, 1], {(0, 1): 5}, [1, 1, 2, 1], group=[0, 0, 0, 0])
-    spots = spots_of(sub)
-    assert spots.kind.tolist() == [0, 0, 1, 2]
-    assert spots.count.tolist() == [2, 1, 1]
-    assert spots.walk_m.tolist() == [[0, 5], [5, 0]]
+    kinds = kinds_of(sub)
+    assert kinds.kind.tolist() == [0, 0, 1, 2]
+    assert kinds.count.tolist() == [2, 1, 1]
+    assert kinds.walk_m.tolist() == [[0, 5], [5, 0]]
 
 
 # --- agreement with trying everything -----------------------------------------------------------
@@ -159,8 +159,8 @@ def test_cheapest_sets_agree_with_trying_every_set(
     case: tuple[Sub, int, int, float], data: st.DataObject
 ) -> None:
     sub, low, high, cost_m = case
-    spots = spots_of(sub)
-    n_kinds, n_spots, n_rows = len(spots.count), len(spots.beside), len(sub.rows)
+    kinds = kinds_of(sub)
+    n_kinds, n_spots, n_rows = len(kinds.count), len(kinds.beside), len(sub.rows)
     meet, main = data.draw(st.integers(0, n_spots - 1)), data.draw(st.integers(0, 2))
     amount = st.floats(-5, 30).map(lambda value: round(value, 1))
     row_m = np.array(data.draw(st.lists(amount, min_size=n_kinds, max_size=n_kinds)))
@@ -172,33 +172,33 @@ def test_cheapest_sets_agree_with_trying_every_set(
         households = sub.weight[inside].sum()
         locks = np.unique(sub.locked[inside & (sub.locked >= 0)])
         split = any((sub.locked == lock).sum() != (sub.locked[inside] == lock).sum() for lock in locks)
-        spot = spots.spot[spots.kind]
+        spot = kinds.spot[kinds.kind]
         if not low <= households <= high or len(locks) > 1 or split or meet not in spot[inside]:
             continue
         if pieces(sub.indptr, sub.indices, np.where(inside, 0, -1)).max() > 0:
             continue
-        rows = np.bincount(spots.kind[inside], minlength=n_kinds)
+        rows = np.bincount(kinds.kind[inside], minlength=n_kinds)
         outside = (sub.group >= 0) & (sub.group != main)
-        cost = sub.weight * (spots.walk_m[meet][spot] + cost_m * outside) - row_m[spots.kind]
+        cost = sub.weight * (kinds.walk_m[meet][spot] + cost_m * outside) - row_m[kinds.kind]
         earned = step_m[0, meet] if step_kind < 0 or rows[step_kind] >= step_rows else 0.0
         allowed[rows.tobytes()] = float(cost[inside].sum()) - earned
     locks = np.unique(np.append(sub.locked, -1))
     n = len(locks)
     pairs = Pairs(np.full(n, meet), np.full(n, main), locks, np.ones((n, n_kinds), bool))
     prizes = Prizes(row_m, np.array([step_kind]), np.array([step_rows]), step_m)
-    diagram = diagram_of(spots, most_nodes=10**6)
+    diagram = diagram_of(kinds, most_nodes=10**6)
     assert diagram is not None
     limits = Limits(1, low, high, cost_m)
-    value, rows = cheapest_sets(spots, diagram, pairs, prizes, limits)
+    value, rows = cheapest_sets(kinds, diagram, pairs, prizes, limits)
     assert value.min() == pytest.approx(min(allowed.values(), default=np.inf))
     if allowed:
         assert allowed[rows[value.argmin()].tobytes()] == pytest.approx(value.min())
     middle = float(np.median([*allowed.values(), 0.0])) + 1e-6
-    listed = sets_below(spots, diagram, pairs, prizes, limits, below_m=np.full(n, middle), most=2**n_rows)
+    listed = sets_below(kinds, diagram, pairs, prizes, limits, below_m=np.full(n, middle), most=2**n_rows)
     assert listed is not None
     below = {key for key, cost in allowed.items() if cost <= middle}
     assert sorted(each.tobytes() for each in listed[1]) == sorted(below)
-    held = kinds_below(spots, diagram, pairs, prizes, limits, below_m=np.full(n, middle)).any(axis=0)
+    held = kinds_below(kinds, diagram, pairs, prizes, limits, below_m=np.full(n, middle)).any(axis=0)
     assert held.tolist() == [
         any(np.frombuffer(key, np.int64)[kind] for key in below) for kind in range(n_kinds)
     ]
@@ -264,9 +264,21 @@ def test_sixty_rows_are_proved_and_no_search_does_better(cost_m: float) -> None:
     households = np.bincount(proof.grid, sub.weight)
     assert households.min() >= 10
     assert households.max() <= 24
-    again = prove(sub, proof.grid, limits, price_m=np.zeros(60), effort=Effort(sets=0))
+    again = prove(sub, proof.grid, limits, price_m=np.zeros(60), work=Work(sets=0))
     assert again is not None
     assert again.bound_m <= proof.value_m == again.value_m
+
+
+def test_thorough_work_proves_small_parts_and_says_by_whom() -> None:
+    problem = near_tree(90, seed=5, groups=3)
+    wanted = Grids(min_households=10, max_households=24, target_households=16, group_cost_m=0)
+    normal = partition(problem, wanted, effort="normal")
+    thorough = partition(problem, wanted, effort="thorough")
+    assert thorough.bound_by.startswith("HiGHS")
+    assert thorough.multipliers["component_by_solver"].tolist() == [1]
+    assert thorough.bound_m == thorough.objective_m <= normal.objective_m + 1e-6
+    assert thorough.bound_m >= normal.bound_m
+    assert normal.multipliers["component_by_solver"].tolist() == [0]
 
 
 def test_little_work_leaves_a_bound_and_a_tangle_leaves_none() -> None:
@@ -275,9 +287,9 @@ def test_little_work_leaves_a_bound_and_a_tangle_leaves_none() -> None:
     wanted = Grids(min_households=10, max_households=24, target_households=16, group_cost_m=0)
     grid = partition(problem, wanted, effort="quick").grid
     limits = Limits(int(grid.max()) + 1, 10, 24, 30.0)
-    little = prove(sub, grid, limits, price_m=np.zeros(60), effort=Effort(nodes=1, sets=0))
+    little = prove(sub, grid, limits, price_m=np.zeros(60), work=Work(nodes=1, sets=0))
     much = prove(sub, grid, limits, price_m=np.zeros(60))
     assert little is not None
     assert much is not None
     assert little.bound_m <= much.bound_m
-    assert prove(sub, grid, limits, price_m=np.zeros(60), effort=Effort(diagram=50)) is None
+    assert prove(sub, grid, limits, price_m=np.zeros(60), work=Work(diagram=50)) is None

@@ -11,7 +11,8 @@ Closed is what is used of "in one piece": where every way from j to a row leads 
 spots hang together as a tree, that of the blocks of the graph of spots, and V_j is found by walking it:
 what is below a spot can only be taken after a row of the spot. Walks are complete here, so that the
 bound may come out higher than the plan's, whose walks may be cut off; it may not come out lower. What
-isn't in a component (kept groups, components of one grid) counts with its own recounted cost.
+isn't in a component (kept groups, components of one grid) counts with its own recounted cost, and so does
+a component whose bound rests on a solver, if the summary says so: it may be anything up to that.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from spatial.errors import Remark, fault
 __all__ = ["bound_faults", "cheapest_set", "recount_bound", "spots_of"]
 
 MOST_ROWS = 3000  # a larger component takes minutes; its bound is held against the objective only
-_KEYS = ("price_m", "component", "component_grids", "component_low", "component_high")
+_KEYS = ("price_m", "component", "component_grids", "component_low", "component_high", "component_by_solver")
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,26 +62,28 @@ def bound_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Remar
 
 
 def recount_bound(book: Book, roster: Roster, count: GridCount) -> float | None:
-    """The bound that the prices prove; None where it rests on a solver or the component is too large. [m]"""
+    """The most that the prices allow; None where they are missing or a component is too large. [m]"""
     served = np.flatnonzero(roster.served)
-    if book.summary["grids"].get("bound_by") != "Lagrangian" or not all(key in book.bounds for key in _KEYS):
+    if not all(key in book.bounds for key in _KEYS):
         return None
-    price, component, n_grids, low, high = (book.bounds[key] for key in _KEYS)
+    price, component, n_grids, low, high, by_solver = (book.bounds[key] for key in _KEYS)
     if price.size != served.size or np.bincount(component[component >= 0], minlength=1).max() > MOST_ROWS:
         return None
     priced = np.unique(roster.grid[served[component >= 0]])
     plain = np.setdiff1d(np.arange(roster.n_grids), priced)
     cost_m = book.settings.grids.group_cost_m
     bound_m = float(count.least_m[plain].sum()) + cost_m * float(outside_main_group(roster)[plain].sum())
+    says_solver = book.summary["grids"].get("bound_by") != "Lagrangian"
     for at in range(n_grids.size):
         rows = served[component == at]
-        worth_m = _least_of(roster, rows, price[component == at], int(low[at]), int(high[at]), cost_m)
-        proved_m = float(roster.weight[rows] @ price[component == at]) + float(
-            np.sort(worth_m)[: n_grids[at]].sum()
-        )
         of_plan = np.unique(roster.grid[rows])
-        value_m = count.least_m[of_plan].sum() + cost_m * outside_main_group(roster)[of_plan].sum()
-        bound_m += max(0.0, min(proved_m, float(value_m)))
+        value_m = float(count.least_m[of_plan].sum() + cost_m * outside_main_group(roster)[of_plan].sum())
+        proved_m = value_m
+        if not (says_solver and by_solver[at]):
+            each_m = price[component == at]
+            worth_m = np.sort(_least_of(roster, rows, each_m, int(low[at]), int(high[at]), cost_m))
+            proved_m = float(roster.weight[rows] @ each_m) + float(worth_m[: n_grids[at]].sum())
+        bound_m += max(0.0, min(proved_m, value_m))
     return bound_m
 
 

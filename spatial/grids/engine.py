@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
+from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
 from spatial.grids.improve import Terms, Work, improve
 from spatial.grids.problem import (
@@ -50,12 +51,13 @@ class _Work:
     search: Work
     rounds: int  # of the bound
     tries: int  # of a feasible start
+    prove_households: int = 0  # up to which a component's optimum is proved
 
 
 _WORK: dict[Effort, _Work] = {
     "quick": _Work(Work(sweeps=2, anneals=3, steps=8), rounds=150, tries=4),
     "normal": _Work(Work(sweeps=6, anneals=4, steps=12), rounds=400, tries=8),
-    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=1000, tries=16),
+    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=1000, tries=16, prove_households=600),
 }
 
 
@@ -77,9 +79,12 @@ class _Component:
     """A piece of a part that is bounded by itself, and the proof."""
 
     rows: Ints  # within the part
+    grid: Ints  # of each, from 0
     K: int
     price_m: Floats
     bound_m: float
+    bound_by: str = _BOUND_BY
+    reproducible: bool = True
 
 
 @dataclass(frozen=True)
@@ -193,8 +198,9 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
     objective_plain_m = score(sub, plain).objective_m(rules.group_cost_m)
     if not kept.groups:
         whole = _bounded(sub, every, plain, rules)
-        n_plain = int(plain.max()) + 1
-        return _Part(sub, plain, "feasible", "", kept, (whole,), every[:0], n_plain, objective_plain_m)
+        n_plain = whole.K
+        objective_plain_m = score(sub, whole.grid).objective_m(rules.group_cost_m)
+        return _Part(sub, whole.grid, "feasible", "", kept, (whole,), every[:0], n_plain, objective_plain_m)
     n_plain = int(plain.max()) + 1
     if share is None:
         share = _nearest_total(sub, kept.groups, n_plain, begin, rules)
@@ -294,10 +300,10 @@ def _plan_around(
         first = begin.of(rows, K)
         assert first is not None
         piece = cut_out(sub, rows)
-        found = _search(piece, first, rules)
-        grid[rows] = n_grids + found
-        n_grids += int(found.max()) + 1
-        components.append(_bounded(piece, rows, found, rules))
+        component = _bounded(piece, rows, _search(piece, first, rules), rules)
+        grid[rows] = n_grids + component.grid
+        n_grids += component.K
+        components.append(component)
     return grid, tuple(components), np.arange(len(kept.groups))
 
 
@@ -316,6 +322,8 @@ def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
     grid, n_fixed = _faulty_first(sub, grid, rules)
     sound = np.flatnonzero(grid >= n_fixed)
     components = (_bounded(cut_out(sub, sound), sound, grid[sound] - n_fixed, rules),) if len(sound) else ()
+    for component in components:
+        grid[sound] = component.grid + n_fixed
     objective_m = score(sub, grid).objective_m(rules.group_cost_m)
     n_grids = int(grid.max()) + 1
     return _Part(sub, grid, state, reason, kept, components, np.arange(n_fixed), n_grids, objective_m)
@@ -339,14 +347,24 @@ def _search(sub: Sub, first: Ints, rules: _Rules) -> Ints:
 
 
 def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
-    """The component with the prices that bound its objective."""
+    """The component with the prices that bound its objective; of a small one the optimum, if work allows."""
     value_m = score(sub, grid).objective_m(rules.group_cost_m)
     K = int(grid.max()) + 1
     if K == 1:
-        return _Component(rows, K, np.zeros(len(rows)), value_m)
+        return _Component(rows, grid, K, np.zeros(len(rows)), value_m)
     limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
     price = search_prices(sub, limits, value_m=value_m, rounds=rules.work.rounds)
-    return _Component(rows, K, price, min(max(lower_bound(sub, price, limits), 0.0), value_m))
+    bound_m = min(max(lower_bound(sub, price, limits), 0.0), value_m)
+    component = _Component(rows, grid, K, price, bound_m)
+    if sub.households > rules.work.prove_households:
+        return component
+    proof = prove(sub, grid, limits, price_m=price)
+    if proof is None:
+        return component
+    component = replace(component, grid=proof.grid, reproducible=not proof.stopped)
+    if proof.bound_m <= bound_m:
+        return component
+    return replace(component, bound_m=proof.bound_m, bound_by=proof.bound_by)
 
 
 # --- the answer ---------------------------------------------------------------------------------
@@ -365,6 +383,7 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         bound_m += float((worth.walk_m + rules.group_cost_m * worth.outside)[each.fixed].sum())
         bound_m += sum(component.bound_m for component in each.components)
     worth = score(problem, grid)
+    components = [piece for each in done for piece in each.components if piece.K > 1]
     return Partition(
         grid=grid,
         medoid=worth.medoid,
@@ -374,7 +393,7 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         walk_m=float(worth.walk_m.sum()),
         group_cost_m=float(rules.group_cost_m * worth.outside.sum()),
         bound_m=bound_m,
-        bound_by=_BOUND_BY,
+        bound_by="; ".join(dict.fromkeys(each.bound_by for each in components)) or _BOUND_BY,
         multipliers=_multipliers(problem, done, rules),
         n_plain=sum(each.n_plain for each in done),
         objective_plain_m=float(sum(each.objective_plain_m for each in done)),
@@ -388,6 +407,7 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         ),
         faults=tuple(faults),
         inexact=worth.inexact,
+        reproducible=all(each.reproducible for each in components),
     )
 
 
@@ -395,18 +415,21 @@ def _multipliers(problem: GridProblem, done: Sequence[_Part], rules: _Rules) -> 
     """What proves the bound anew, as described at :class:`Partition`."""
     price, component = np.zeros(len(problem.weight)), np.full(len(problem.weight), -1, np.int64)
     K: list[int] = []
+    by_solver: list[bool] = []
     for each in done:
         for piece in (piece for piece in each.components if piece.K > 1):
             rows = each.sub.rows[piece.rows]
             component[rows] = len(K)
             price[rows] = piece.price_m
             K.append(piece.K)
+            by_solver.append(piece.bound_by != _BOUND_BY)
     return {
         "price_m": price,
         "component": component,
         "component_grids": np.array(K, np.int64),
         "component_low": np.full(len(K), rules.low, np.int64),
         "component_high": np.full(len(K), rules.high, np.int64),
+        "component_by_solver": np.array(by_solver, np.int64),
     }
 
 

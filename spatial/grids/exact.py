@@ -33,29 +33,30 @@ from spatial.grids.bound import Limits
 from spatial.grids.problem import Floats, Ints, Sub, score
 from spatial.grids.shapes import (
     Diagram,
+    Kinds,
     Pairs,
     Prizes,
-    Spots,
     cheapest_sets,
     diagram_of,
     kinds_below,
+    kinds_of,
     sets_below,
-    spots_of,
 )
 from spatial.solve import Columns, set_partition, solver_name
 
-__all__ = ["Effort", "Proof", "prove"]
+__all__ = ["Proof", "Work", "prove"]
 
 _SAME_M = 1e-3  # partitions closer than this are equally good
 _SMOOTH = 0.7  # weight of the best prices so far in those priced next
 _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
+_KEPT = 20_000  # columns kept from node to node
 _TRIED = 12  # ways to split a node that are tried
 
 
 @dataclass(frozen=True)
-class Effort:
+class Work:
     """Work allowed, counted in steps."""
 
     nodes: int = 600  # of the search tree
@@ -102,6 +103,10 @@ class _Sets:
     def take(self, which: NDArray) -> _Sets:
         return _Sets(self.rows[which], self.meet[which], self.cost_m[which])
 
+    def once(self) -> Ints:
+        """Places of the columns that differ."""
+        return np.unique(np.column_stack((self.meet, self.rows)), axis=0, return_index=True)[1]
+
 
 @dataclass(frozen=True)
 class _Node:
@@ -124,9 +129,7 @@ class _Floor:
     rows: Ints  # of each pair
 
 
-def prove(
-    sub: Sub, grid: Ints, limits: Limits, *, price_m: Floats, effort: Effort | None = None
-) -> Proof | None:
+def prove(sub: Sub, grid: Ints, limits: Limits, *, price_m: Floats, work: Work | None = None) -> Proof | None:
     """The optimum of a component, or as good a bound as the work allows.
 
     Parameters
@@ -144,41 +147,39 @@ def prove(
     -------
     Proof, or None where the adjacency is too far from a tree for the diagram of its sets.
     """
-    effort = effort or Effort()
-    spots = spots_of(sub)
-    diagram = diagram_of(spots, most_nodes=effort.diagram)
+    work = work or Work()
+    kinds = kinds_of(sub)
+    diagram = diagram_of(kinds, most_nodes=work.diagram)
     if diagram is None:
         return None
-    return _Search(sub, spots, diagram, limits, effort, grid).run(price_m)
+    return _Search(sub, kinds, diagram, limits, work, grid).run(price_m)
 
 
 class _Search:
     """The search tree, the columns met and the best partition so far."""
 
     def __init__(
-        self, sub: Sub, spots: Spots, diagram: Diagram, limits: Limits, effort: Effort, grid: Ints
+        self, sub: Sub, kinds: Kinds, diagram: Diagram, limits: Limits, work: Work, grid: Ints
     ) -> None:
-        self.sub, self.spots, self.diagram, self.limits, self.effort = sub, spots, diagram, limits, effort
-        self.regions = _regions(spots)
-        self.per_spot = np.minimum(np.bincount(spots.spot, spots.count), limits.K).astype(np.int64)
+        self.sub, self.kinds, self.diagram, self.limits, self.work = sub, kinds, diagram, limits, work
+        self.regions = _regions(kinds)
+        self.per_spot = np.minimum(np.bincount(kinds.spot, kinds.count), limits.K).astype(np.int64)
         self.grid = grid
         self.value_m = score(sub, grid).objective_m(limits.group_cost_m)
         self.stopped = False
-        self.met: dict[bytes, int] = {}
         rows = np.array(
-            [np.bincount(spots.kind[grid == each], minlength=len(spots.spot)) for each in range(limits.K)]
+            [np.bincount(kinds.kind[grid == each], minlength=len(kinds.spot)) for each in range(limits.K)]
         )
-        none = _Sets(rows[:0], np.empty(0, np.int64), np.empty(0))
-        self.columns = none
-        self._meet(rows, self._home(rows))
+        meet = self._home(rows)
+        self.columns = _Sets(rows, meet, self._cost_m(rows, meet))
 
     def run(self, price_m: Floats) -> Proof:
         """Search best bound first."""
-        count = self.spots.count
-        price = np.bincount(self.spots.kind, price_m, len(count)) / count * self.spots.weight
+        count = self.kinds.count
+        price = np.bincount(self.kinds.kind, price_m, len(count)) / count * self.kinds.weight
         heap = [(-math.inf, 0, _Node(-math.inf, (), self._every_pair(), np.append(price, 0.0)))]
         left_m, made = math.inf, 1  # least bound of what can be neither closed nor split
-        for _ in range(self.effort.nodes):
+        for _ in range(self.work.nodes):
             if not heap or heap[0][0] >= self.value_m - _SAME_M:
                 break
             *_, node = heapq.heappop(heap)
@@ -196,14 +197,16 @@ class _Search:
         return Proof(self.grid, self.value_m, bound_m, optimal, by, self.stopped)
 
     def _solve(self, node: _Node) -> tuple[_Node, tuple[_Rule, ...]]:
-        """The node with its bound, infinite where it is closed, and its halves where it is open."""
+        """The node with its bound, and its halves where that leaves room for something better."""
         for tail in (_TAIL, 0.0):
             try:
                 node, x, columns, master = self._relax(node, tail)
             except SolverError:
                 return node, ()
-            if node.bound_m >= self.value_m - _SAME_M or self._listed(node):
-                return replace(node, bound_m=math.inf), ()
+            if node.bound_m < self.value_m - _SAME_M:
+                node = replace(node, bound_m=max(node.bound_m, self._listed(node)))
+            if node.bound_m >= self.value_m - _SAME_M:
+                return node, ()
             halves = self._halves(x, columns, master)
             if halves:
                 return node, halves
@@ -211,12 +214,12 @@ class _Search:
 
     def _every_pair(self) -> Pairs:
         """Each spot with each main group and each lock."""
-        groups = np.unique(self.spots.group[self.spots.group >= 0])
+        groups = np.unique(self.kinds.group[self.kinds.group >= 0])
         if self.limits.group_cost_m == 0 or not len(groups):
             groups = np.array([-1])
-        locks = np.unique(np.append(self.spots.locked, -1))
+        locks = np.unique(np.append(self.kinds.locked, -1))
         spot, group, lock = np.meshgrid(np.arange(len(self.per_spot)), groups, locks, indexing="ij")
-        every = np.ones((spot.size, len(self.spots.count)), bool)
+        every = np.ones((spot.size, len(self.kinds.count)), bool)
         return Pairs(spot.ravel(), group.ravel(), lock.ravel(), every)
 
     # --- relaxation -----------------------------------------------------------------------------
@@ -226,16 +229,16 @@ class _Search:
 
         ``tail`` is the share of the room left at which the relaxation is good enough.
         """
-        count, K = self.spots.count.astype(np.float64), float(self.limits.K)
+        count, K = self.kinds.count.astype(np.float64), float(self.limits.K)
         lower = np.array([*count, K, *(rule.low for rule in node.rules)])
         upper = np.array([*count, K, *(rule.high for rule in node.rules)])
-        columns = self._useful(node)
+        columns = known = self._useful(node)
         master = Columns(lower, upper, penalty=self.value_m)
         master.add(columns.cost_m, self._lines(columns, node.rules))
         best = self._floor(node, node.price)
         node = self._narrowed(node, best)
         smooth = _SMOOTH
-        for _ in range(self.effort.rounds):
+        for _ in range(self.work.rounds):
             value_m, x, price = master.solve()
             price[len(count) + 1 :] = _signed(price[len(count) + 1 :], node.rules)
             room_m = self.value_m - _SAME_M - best.bound_m
@@ -252,6 +255,8 @@ class _Search:
                 smooth = max(smooth - 0.2, 0.0)
             else:
                 break
+        self._keep(columns.take(np.arange(len(known.meet), len(columns.meet))))
+        columns = columns.take(np.arange(len(x)))
         self._take_whole(x, columns)
         node = replace(node, bound_m=max(best.bound_m, node.bound_m), price=best.price)
         return self._possible(node, best), x, columns, master
@@ -265,19 +270,19 @@ class _Search:
         """The node without the kinds of each pair that no better partition has there."""
         below_m = np.full(len(node.pairs), self.value_m - _SAME_M - floor.others_m)
         prizes = self._prizes(node, floor.price)
-        held = kinds_below(self.spots, self.diagram, node.pairs, prizes, self.limits, below_m=below_m)
+        held = kinds_below(self.kinds, self.diagram, node.pairs, prizes, self.limits, below_m=below_m)
         return replace(node, pairs=replace(node.pairs, may_hold=held))
 
     def _floor(self, node: _Node, price: Floats) -> _Floor:
         """What ``price`` proves for a node."""
-        n_kinds = len(self.spots.count)
+        n_kinds = len(self.kinds.count)
         of_rules = price[n_kinds + 1 :]
         prizes = self._prizes(node, price)
-        value, rows = cheapest_sets(self.spots, self.diagram, node.pairs, prizes, self.limits)
+        value, rows = cheapest_sets(self.kinds, self.diagram, node.pairs, prizes, self.limits)
         least = np.full(len(self.per_spot), np.inf)
         np.minimum.at(least, node.pairs.spot, value)
         picked = np.sort(np.repeat(least, self.per_spot))[: self.limits.K]
-        base_m = float(price[:n_kinds] @ self.spots.count)
+        base_m = float(price[:n_kinds] @ self.kinds.count)
         base_m += sum(
             each * (rule.low if each > 0 else rule.high)
             for each, rule in zip(of_rules.tolist(), node.rules, strict=True)
@@ -289,7 +294,7 @@ class _Search:
         return _Floor(price, others_m + float(picked[-1]), others_m, value, rows)
 
     def _prizes(self, node: _Node, price: Floats) -> Prizes:
-        n_kinds = len(self.spots.count)
+        n_kinds = len(self.kinds.count)
         return Prizes(
             price[:n_kinds],
             np.array([rule.kind for rule in node.rules], np.int64),
@@ -303,10 +308,16 @@ class _Search:
         )
 
     def _useful(self, node: _Node) -> _Sets:
-        """The known columns that pay best at the node's prices."""
+        """The known columns that pay best at the node's prices, each once."""
         lines = sparse.csr_array(self._lines(self.columns, node.rules))
         reduced = self.columns.cost_m - lines @ node.price
-        return self.columns.take(np.sort(np.argsort(reduced, kind="stable")[:_BEGIN]))
+        best = self.columns.take(np.sort(np.argsort(reduced, kind="stable")[:_BEGIN]))
+        return best.take(np.sort(best.once()))
+
+    def _keep(self, new: _Sets) -> None:
+        """Remember new columns, the latest of all."""
+        columns = _joined(self.columns, new)
+        self.columns = columns.take(np.arange(max(len(columns.meet) - _KEPT, 0), len(columns.meet)))
 
     def _new(self, floor: _Floor, node: _Node, price: Floats) -> _Sets:
         """The sets of a floor that pay at the prices of the relaxation, with their own meeting spots too."""
@@ -319,10 +330,7 @@ class _Search:
             < -1e-7 * self.value_m / self.limits.K
         )
         sets = sets.take(paying)
-        _, once = np.unique(np.column_stack((sets.meet, sets.rows)), axis=0, return_index=True)
-        sets = sets.take(np.sort(once))
-        self._meet(sets.rows, sets.meet)
-        return sets
+        return sets.take(np.sort(sets.once()))
 
     def _lines(self, columns: _Sets, rules: tuple[_Rule, ...]) -> Floats:
         """One line per column: rows of each kind, one grid, what each rule counts."""
@@ -334,90 +342,79 @@ class _Search:
     def _home(self, rows: Ints) -> Ints:
         """The meeting spot of each set: of the spots in it the nearest to all, of equals the first."""
         households = self._households(rows)
-        walk_m = np.where(households > 0, sparse.csr_array(households) @ self.spots.walk_m, np.inf)
+        walk_m = np.where(households > 0, sparse.csr_array(households) @ self.kinds.walk_m, np.inf)
         return walk_m.argmin(axis=1)
 
     def _cost_m(self, rows: Ints, meet: Ints) -> Floats:
-        walk_m = (self._households(rows) * self.spots.walk_m[meet]).sum(axis=1)
+        walk_m = (self._households(rows) * self.kinds.walk_m[meet]).sum(axis=1)
         if self.limits.group_cost_m == 0:
             return walk_m
-        names = np.unique(self.spots.group[self.spots.group >= 0])
-        of_group = (rows * self.spots.weight) @ (self.spots.group[:, None] == names)
+        names = np.unique(self.kinds.group[self.kinds.group >= 0])
+        of_group = (rows * self.kinds.weight) @ (self.kinds.group[:, None] == names)
         outside = of_group.sum(axis=1) - of_group.max(axis=1, initial=0)
         return walk_m + self.limits.group_cost_m * outside
 
     def _households(self, rows: Ints) -> Floats:
         """Households of each set at each spot."""
-        at = np.searchsorted(self.spots.spot, np.arange(len(self.per_spot)))
-        return np.add.reduceat((rows * self.spots.weight).astype(np.float64), at, axis=1)
-
-    def _meet(self, rows: Ints, meet: Ints) -> None:
-        """Remember columns, each once."""
-        keys = [each.tobytes() for each in np.column_stack((meet, rows))]
-        new = []
-        for at, key in enumerate(keys):
-            if key not in self.met:
-                self.met[key] = len(self.met)
-                new.append(at)
-        sets = _Sets(rows[new], meet[new], self._cost_m(rows[new], meet[new]))
-        self.columns = _joined(self.columns, sets)
+        at = np.searchsorted(self.kinds.spot, np.arange(len(self.per_spot)))
+        return np.add.reduceat((rows * self.kinds.weight).astype(np.float64), at, axis=1)
 
     # --- closing a node -------------------------------------------------------------------------
 
-    def _listed(self, node: _Node) -> bool:
-        """Close the node by listing every set that a better partition could hold; False if too many."""
+    def _listed(self, node: _Node) -> float:
+        """The node's bound once every set that a better partition could hold is listed, if not too many."""
         floor = self._floor(node, node.price)
         found = sets_below(
-            self.spots,
+            self.kinds,
             self.diagram,
             node.pairs,
             self._prizes(node, node.price),
             self.limits,
             below_m=np.full(len(node.pairs), self.value_m - _SAME_M - floor.others_m),
-            most=self.effort.sets,
+            most=self.work.sets,
         )
         if found is None:
-            return False
+            return -math.inf
         pair, rows = found
         rows = np.unique(rows[self._home(rows) == node.pairs.spot[pair]], axis=0)
         return self._chosen(rows)
 
-    def _chosen(self, rows: Ints) -> bool:
-        """Take the best choice among these sets if it is better; False where the solver left it open."""
+    def _chosen(self, rows: Ints) -> float:
+        """Take the best choice among these sets if it is better; what no choice among them undercuts."""
         if len(rows) == 0:
-            return True
+            return math.inf
         # Two grids may hold the same numbers of rows of each kind.
         held = rows > 0
-        times = np.where(held, self.spots.count // np.maximum(rows, 1), self.limits.K).min(axis=1)
+        times = np.where(held, self.kinds.count // np.maximum(rows, 1), self.limits.K).min(axis=1)
         rows = np.repeat(rows, times, axis=0)
         try:
             choice = set_partition(
                 sparse.csr_array(rows.T),
                 self._cost_m(rows, self._home(rows)),
                 n_columns=self.limits.K,
-                times=self.spots.count,
+                times=self.kinds.count,
             )
         except InfeasibleError:
-            return True
+            return math.inf
         except SolverError:
-            return False
+            return -math.inf
         self.stopped |= choice.stopped
         self._better(rows[choice.chosen])
-        return choice.gap == 0
+        return choice.bound
 
     def _take_whole(self, x: Floats, columns: _Sets) -> None:
         """Take a choice that is not fractional at all, if it is the best partition."""
         times = np.rint(x).astype(np.int64)
         rows = np.repeat(columns.rows, times, axis=0)
         whole = len(rows) == self.limits.K and np.abs(x - times).max() <= _WHOLE
-        if whole and (rows.sum(axis=0) == self.spots.count).all():
+        if whole and (rows.sum(axis=0) == self.kinds.count).all():
             self._better(rows)
 
     def _better(self, rows: Ints) -> None:
         """Take a choice of sets as the best partition if it is."""
-        grid = np.empty(len(self.spots.kind), np.int64)
+        grid = np.empty(len(self.kinds.kind), np.int64)
         for kind in range(rows.shape[1]):
-            grid[self.spots.kind == kind] = np.repeat(np.arange(len(rows)), rows[:, kind])
+            grid[self.kinds.kind == kind] = np.repeat(np.arange(len(rows)), rows[:, kind])
         value_m = score(self.sub, grid).objective_m(self.limits.group_cost_m)
         if value_m < self.value_m - _SAME_M:
             self.grid, self.value_m = grid, value_m
@@ -466,12 +463,12 @@ def _joined(a: _Sets, b: _Sets) -> _Sets:
     return _Sets(np.vstack((a.rows, b.rows)), np.append(a.meet, b.meet), np.append(a.cost_m, b.cost_m))
 
 
-def _regions(spots: Spots) -> NDArray[np.bool_]:
+def _regions(kinds: Kinds) -> NDArray[np.bool_]:
     """For each spot those beyond it, seen from the middle along a tree of ways with few steps: (S, S)."""
-    n = len(spots.beside)
-    ends = np.array([(a, b) for a in range(n) for b in sorted(spots.beside[a])], np.int64).reshape(-1, 2)
+    n = len(kinds.beside)
+    ends = np.array([(a, b) for a in range(n) for b in sorted(kinds.beside[a])], np.int64).reshape(-1, 2)
     graph = sparse.csr_array((np.ones(len(ends)), ends.T), shape=(n, n))
-    middle = int(spots.walk_m.max(axis=1).argmin())
+    middle = int(kinds.walk_m.max(axis=1).argmin())
     order, before = csgraph.breadth_first_order(graph, middle, directed=False)
     regions = np.eye(n, dtype=bool)
     for spot in order[:0:-1]:

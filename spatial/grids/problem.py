@@ -104,7 +104,8 @@ class Partition:
 
     - ``price_m`` (n,) and ``component`` (n,): price and component of each row; component −1 for rows whose
       grid the bound takes as it is (kept groups, faulty grids, components of one grid), at its own cost;
-    - ``component_grids``, ``component_low``, ``component_high``: K and limits of each component.
+    - ``component_grids``, ``component_low``, ``component_high``: K and limits of each component;
+    - ``component_by_solver``: 1 where the bound rests on the search of :mod:`spatial.grids.exact` instead.
 
     ``n_plain`` and ``objective_plain_m`` are the number of grids when no group is kept whole, and the best
     objective met at that number in a quarter of the starts.
@@ -126,6 +127,7 @@ class Partition:
     split_groups: tuple[tuple[int, str], ...]  # fit to be one grid, yet not kept: group and reason
     faults: tuple[GridFault, ...]
     inexact: Ints  # grids with a walk beyond the radius of near_m: recount them from complete walks
+    reproducible: bool = True  # no solver was stopped by the clock
 
     @property
     def objective_m(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from spatial.errors import Remark, fault, note
+from spatial.errors import Remark, doubt, fault, note
 from spatial.grids.numbering import grid_codes
 from spatial.grids.problem import GridFault, Partition
 from spatial.grids.units import Units
@@ -57,6 +57,8 @@ def explain(
                 remedy=", or ".join(ways_out),
             )
         )
+    if not answer.reproducible:
+        remarks.append(doubt("not-reproducible", "the grids' search was stopped by the clock", layer="grids"))
     return lines, (*remarks, *_split_groups(answer, groups))
 
 

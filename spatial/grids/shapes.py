@@ -28,21 +28,21 @@ from spatial.grids.problem import Floats, Ints, Sub
 
 __all__ = [
     "Diagram",
+    "Kinds",
     "Pairs",
     "Prizes",
-    "Spots",
     "cheapest_sets",
     "diagram_of",
     "kinds_below",
+    "kinds_of",
     "sets_below",
-    "spots_of",
 ]
 
 _ORDERS = 60  # first spots tried, to keep the frontier small
 
 
 @dataclass(frozen=True)
-class Spots:
+class Kinds:
     """The rows of a component merged; S spots, Q kinds in order of their spots."""
 
     kind: Ints  # (m,) of each row
@@ -95,7 +95,7 @@ class Prizes:
     step_m: Floats  # (R, S) by meeting spot
 
 
-def spots_of(sub: Sub) -> Spots:
+def kinds_of(sub: Sub) -> Kinds:
     """Merge the rows that stand at one spot."""
     m = len(sub.rows)
     owner = np.repeat(np.arange(m), np.diff(sub.near_indptr))
@@ -109,17 +109,17 @@ def spots_of(sub: Sub) -> Spots:
     some = np.unique(spot, return_index=True)[1]
     beside = tuple(frozenset(int(spot[each]) for each in around[row]) - {spot[row]} for row in some)
     table = np.column_stack((spot, sub.weight, sub.group, sub.locked))
-    kinds, kind, count = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    of_kinds, kind, count = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     at_spots = walk_m[np.ix_(some, some)]
-    of_kinds = kinds.T.copy()
-    return Spots(
+    of_kinds = of_kinds.T.copy()
+    return Kinds(
         kind.reshape(-1), of_kinds[0], of_kinds[1], of_kinds[2], of_kinds[3], count, at_spots, beside
     )
 
 
-def diagram_of(spots: Spots, *, most_nodes: int) -> Diagram | None:
+def diagram_of(kinds: Kinds, *, most_nodes: int) -> Diagram | None:
     """The diagram of all sets in one piece; None where it has more than ``most_nodes``."""
-    build = _Build(spots, _small_frontier(spots.beside))
+    build = _Build(kinds, _small_frontier(kinds.beside))
     for spot in build.order:
         build.decide(spot)
         if len(build.skip) > most_nodes:
@@ -128,7 +128,7 @@ def diagram_of(spots: Spots, *, most_nodes: int) -> Diagram | None:
 
 
 def cheapest_sets(
-    spots: Spots, diagram: Diagram, pairs: Pairs, prizes: Prizes, limits: Limits
+    kinds: Kinds, diagram: Diagram, pairs: Pairs, prizes: Prizes, limits: Limits
 ) -> tuple[Floats, Ints]:
     """For each of P pairs the least cost of a set in one piece less its prizes, and that set.
 
@@ -137,20 +137,20 @@ def cheapest_sets(
     value, rows : (P,), (P, Q)
         Infinite where there is no set.
     """
-    value, rows = _run(_cheapest, spots, diagram, pairs, prizes, limits)
+    value, rows = _run(_cheapest, kinds, diagram, pairs, prizes, limits)
     return value, rows
 
 
 def kinds_below(
-    spots: Spots, diagram: Diagram, pairs: Pairs, prizes: Prizes, limits: Limits, *, below_m: Floats
+    kinds: Kinds, diagram: Diagram, pairs: Pairs, prizes: Prizes, limits: Limits, *, below_m: Floats
 ) -> NDArray[np.bool_]:
     """Whether a set of the pair whose cost less prizes is at most ``below_m`` (P,) holds the kind: (P, Q)."""
-    held: NDArray[np.bool_] = _run(_which_below, spots, diagram, pairs, prizes, limits, below_m)
+    held: NDArray[np.bool_] = _run(_which_below, kinds, diagram, pairs, prizes, limits, below_m)
     return held
 
 
 def sets_below(
-    spots: Spots,
+    kinds: Kinds,
     diagram: Diagram,
     pairs: Pairs,
     prizes: Prizes,
@@ -163,13 +163,13 @@ def sets_below(
 
     Returns the number of the pair and the rows per kind of each set.
     """
-    pair, rows, n = _run(_list_below, spots, diagram, pairs, prizes, limits, below_m, most)
+    pair, rows, n = _run(_list_below, kinds, diagram, pairs, prizes, limits, below_m, most)
     return None if n > most else (pair[:n], rows[:n].astype(np.int64))
 
 
 def _run(
     kernel: Any,
-    spots: Spots,
+    kinds: Kinds,
     diagram: Diagram,
     pairs: Pairs,
     prizes: Prizes,
@@ -184,12 +184,12 @@ def _run(
         diagram.take,
         diagram.inside,
         diagram.end,
-        spots.spot,
-        spots.weight,
-        spots.group,
-        spots.locked,
-        spots.count,
-        spots.walk_m,
+        kinds.spot,
+        kinds.weight,
+        kinds.group,
+        kinds.locked,
+        kinds.count,
+        kinds.walk_m,
         pairs.spot,
         pairs.group,
         pairs.locked,
@@ -219,8 +219,11 @@ def _greedy(beside: tuple[frozenset[int], ...], first: int) -> tuple[float, list
     """Always the spot that leaves the smallest frontier; also how many states to expect, roughly."""
     open_ends = [len(each) for each in beside]  # neighbours not yet decided
     decided: set[int] = set()
-    candidates, order, size, effort = {first}, [], 0, 0.0
-    while candidates:
+    order: list[int] = []
+    candidates, size, effort = {first}, 0, 0.0
+    while len(order) < len(beside):
+        if not candidates:
+            candidates = {min(set(range(len(beside))) - decided)}
         growth = {
             spot: (open_ends[spot] > 0) - sum(1 for each in beside[spot] & decided if open_ends[each] == 1)
             for spot in candidates
@@ -242,12 +245,12 @@ _State = tuple[tuple[int, ...], bool]  # label of each frontier spot (0 out), an
 class _Build:
     """Grows the diagram layer by layer."""
 
-    def __init__(self, spots: Spots, order: list[int]) -> None:
-        self.spots, self.order = spots, order
+    def __init__(self, kinds: Kinds, order: list[int]) -> None:
+        self.kinds, self.order = kinds, order
         at = {spot: place for place, spot in enumerate(order)}
-        self.until = [max([at[spot], *(at[each] for each in spots.beside[spot])]) for spot in range(len(at))]
+        self.until = [max([at[spot], *(at[each] for each in kinds.beside[spot])]) for spot in range(len(at))]
         self.at = at
-        self.kinds: list[int] = []
+        self.layers: list[int] = []
         self.last: list[bool] = []
         self.first = [0]
         self.skip: list[int] = []
@@ -260,14 +263,14 @@ class _Build:
         """Add a layer for each kind of the spot, which joins the frontier and may leave it at the end."""
         self.states = [((*labels, 0), closed) for labels, closed in self.states]
         self.frontier = [*self.frontier, spot]
-        kinds = np.flatnonzero(self.spots.spot == spot).tolist()
-        for kind in kinds:
-            self._layer(spot, kind, last=kind == kinds[-1])
+        own = np.flatnonzero(self.kinds.spot == spot).tolist()
+        for kind in own:
+            self._layer(spot, kind, last=kind == own[-1])
 
     def _layer(self, spot: int, kind: int, *, last: bool) -> None:
         here = self.at[spot]
         stays = [at for at, each in enumerate(self.frontier) if not last or self.until[each] > here]
-        touching = [at for at, each in enumerate(self.frontier) if each in self.spots.beside[spot]]
+        touching = [at for at, each in enumerate(self.frontier) if each in self.kinds.beside[spot]]
         own = len(self.frontier) - 1
         self.first.append(self.first[-1] + len(self.states))
         number: dict[_State, int] = {}
@@ -280,7 +283,7 @@ class _Build:
             self.inside.append(labels[own] > 0)
             self.skip.append(follow(labels, closed))
             self.take.append(-1 if closed else follow(_joined(labels, own, touching), closed))
-        self.kinds.append(kind)
+        self.layers.append(kind)
         self.last.append(last)
         self.frontier = [self.frontier[at] for at in stays]
         self.states = list(number)
@@ -289,7 +292,7 @@ class _Build:
         ends = [*self.first, self.first[-1] + len(self.states)]
         rest = [-1] * len(self.states)
         return Diagram(
-            np.array(self.kinds),
+            np.array(self.layers),
             np.array(self.last),
             np.array(ends),
             np.array([*self.skip, *rest]),
