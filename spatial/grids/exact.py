@@ -1,4 +1,4 @@
-"""The best partition of a small component, proved: branch and price over grids in one piece.
+"""The best partition of a small component, proved by branch and price over grids in one piece.
 
 Every possible grid is a column: a set of rows in one piece within the limits, with its meeting spot. The
 relaxation of choosing K columns that hold every row once is solved by column generation, the pricing being
@@ -59,7 +59,8 @@ _TRIED = 12  # ways to split a node that are tried
 class Work:
     """Work allowed, counted in steps."""
 
-    nodes: int = 600  # of the search tree
+    nodes: int = 2000  # of the search tree
+    steps: int = 6 * 10**9  # pairs priced, times the nodes of the diagram
     rounds: int = 200  # of pricing per node
     sets: int = 20_000  # listed at once
     diagram: int = 60_000  # nodes of the diagram
@@ -167,6 +168,7 @@ class _Search:
         self.grid = grid
         self.value_m = score(sub, grid).objective_m(limits.group_cost_m)
         self.stopped = False
+        self.steps = 0
         rows = np.array(
             [np.bincount(kinds.kind[grid == each], minlength=len(kinds.spot)) for each in range(limits.K)]
         )
@@ -180,7 +182,7 @@ class _Search:
         heap = [(-math.inf, 0, _Node(-math.inf, (), self._every_pair(), np.append(price, 0.0)))]
         left_m, made = math.inf, 1  # least bound of what can be neither closed nor split
         for _ in range(self.work.nodes):
-            if not heap or heap[0][0] >= self.value_m - _SAME_M:
+            if not heap or heap[0][0] >= self.value_m - _SAME_M or self.steps > self.work.steps:
                 break
             *_, node = heapq.heappop(heap)
             node, halves = self._solve(node)
@@ -233,7 +235,7 @@ class _Search:
         lower = np.array([*count, K, *(rule.low for rule in node.rules)])
         upper = np.array([*count, K, *(rule.high for rule in node.rules)])
         columns = known = self._useful(node)
-        master = Columns(lower, upper, penalty=self.value_m)
+        master = Columns(lower, upper, penalty=10 * self.value_m)
         master.add(columns.cost_m, self._lines(columns, node.rules))
         best = self._floor(node, node.price)
         node = self._narrowed(node, best)
@@ -275,6 +277,7 @@ class _Search:
 
     def _floor(self, node: _Node, price: Floats) -> _Floor:
         """What ``price`` proves for a node."""
+        self.steps += len(node.pairs) * len(self.diagram.skip)
         n_kinds = len(self.kinds.count)
         of_rules = price[n_kinds + 1 :]
         prizes = self._prizes(node, price)
@@ -425,7 +428,8 @@ class _Search:
         Of the most fractional counts the one that raises the dearer and the cheaper half the most.
         """
         used = columns.take(x > _WHOLE)
-        counts = [*self._counts(used)]
+        differing = {rule.count(used).tobytes(): rule for rule in self._counts(used)}
+        counts = list(differing.values())
         value = np.array([float(rule.count(used) @ x[x > _WHOLE]) for rule in counts])
         part = np.abs(value - np.rint(value))
         likely = np.argsort(-part, kind="stable")[:_TRIED]
