@@ -256,7 +256,10 @@ def _multi(shapes: gpd.GeoSeries, geometry: str) -> NDArray[Any]:
     if lift is None:
         return values
     parts, owner = shapely.get_parts(values, return_index=True)
-    return lift(parts, indices=owner)
+    filled, owner = np.unique(owner, return_inverse=True)
+    lifted = np.full(len(values), getattr(shapely, geometry)())
+    lifted[filled] = lift(parts, indices=owner)
+    return lifted
 
 
 def _site_as_planned(site: Site, network: AlleyNetwork, parts: _Parts) -> Site:

@@ -29,7 +29,7 @@ from spatial.audit.ways import cut_ways, ground_of, nearest_of
 from spatial.errors import DataError
 from spatial.network import snap_points
 from tests.drawn import drawn_network, off_grid, spots
-from tests.drawn_folder import write_drawn_folder
+from tests.drawn_folder import EAST, NORTH, write_drawn_folder
 from tests.tampering import change_summary, move_rows, set_cell
 
 LINE = np.array([shapely.LineString([(0, 0), (100, 0)])], dtype=object)
@@ -352,6 +352,48 @@ def test_a_moved_edge_between_two_grids_is_named(copy: Path):
 def test_overlapping_grids_are_named(copy: Path):
     move_rows(copy, "grids", lambda polygons: polygons.where([True, False, True], polygons.scale(1.01, 1.0)))
     assert ("polygons-overlap", "grids.geometry") in found(copy)
+
+
+def given(polygons: gpd.GeoSeries, ground: shapely.Polygon, row: int) -> gpd.GeoSeries:
+    """The areas once some ground, drawn in metres east and north of the origin, is that of one row."""
+    moved = shapely.transform(ground, lambda xy: xy + np.array([EAST, NORTH]))
+    shapes = polygons.difference(moved).to_numpy()
+    shapes[row] = shapely.union(shapes[row], moved)
+    return gpd.GeoSeries([shapely.MultiPolygon(shapely.get_parts(each)) for each in shapes], crs=polygons.crs)
+
+
+def note_of(code: str, *ids: str) -> dict[str, Any]:
+    return {"code": code, "message": "as told", "ids": list(ids)}
+
+
+def with_notes(folder: Path, *notes: dict[str, Any]) -> set[tuple[str, str]]:
+    """What is found once the notes are among those of the summary."""
+    change_summary(folder, lambda summary: summary["notes"].extend(notes))
+    return found(folder)
+
+
+def test_an_area_in_pieces_must_be_noted(copy: Path):
+    move_rows(copy, "grids", lambda areas: given(areas, shapely.box(112, 100, 130, 120), 0))
+    assert [(each.code, each.ids) for each in audit_plan(copy)] == [("note-missing", ("01",))]
+    assert with_notes(copy, note_of("area-in-pieces", "01")) == set()
+    assert with_notes(copy, note_of("area-in-pieces", "02")) == {("note-unfounded", "summary.notes")}
+
+
+def test_a_household_off_its_area_must_be_noted(copy: Path):
+    move_rows(copy, "grids", lambda areas: given(areas, shapely.box(61, 35, 75, 45), 2))
+    assert [(each.code, each.ids) for each in audit_plan(copy)] == [("note-missing", ("H4",))]
+    assert with_notes(copy, note_of("household-off-area", "H4", "H5")) == {
+        ("note-unfounded", "summary.notes")
+    }
+    change_summary(copy, lambda summary: summary["notes"].pop())
+    assert with_notes(copy, note_of("household-off-area", "H4")) == set()
+
+
+def test_a_cut_building_must_be_noted(copy: Path):
+    #  the shed stands from 92 to 94 m east, 3 to 5 m north; H7's door is at its corner
+    move_rows(copy, "grids", lambda areas: given(areas, shapely.box(70, 4, 95, 7), 1))
+    assert [(each.code, each.ids) for each in audit_plan(copy)] == [("note-missing", ("shed",))]
+    assert with_notes(copy, note_of("building-cut", "shed")) == set()
 
 
 def test_a_line_drawn_off_its_alley_is_named(copy: Path):

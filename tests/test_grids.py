@@ -21,11 +21,10 @@ from shapely.geometry import LineString, Point, Polygon, box
 from spatial.adjacency import touching
 from spatial.errors import DataError
 from spatial.grids import GridPlan, plan_grids
-from spatial.grids.areas import Seeds, door_seeds, grid_areas, join_seeds, wall_seeds
 from spatial.grids.levels import allowed_households, balance, link_grids, slots
 from spatial.grids.numbering import geographic_order, grid_codes
 from spatial.grids.structure import Nodes, Structure, group_grids
-from spatial.grids.units import ride, slice_middles, split_rows
+from spatial.grids.units import make_units, ride, side_by_side, slice_middles, split_rows
 from spatial.load import Site, read_site
 from spatial.network import build_network, doors
 from spatial.schema import PLAN_LAYERS, SUMMARY
@@ -34,9 +33,7 @@ from tests.conftest import SHANNAN
 from tests.drawn import drawn_site, layer
 
 law = settings(deadline=None, max_examples=40)
-GROUND = box(0, 0, 100, 100)
 STRIP = box(-20, -20, 80, 20)
-NO_SEEDS = Seeds(np.empty((0, 2)), np.empty(0, dtype=np.int64))
 
 
 def small(*overrides: str) -> Settings:
@@ -192,91 +189,14 @@ def test_codes_have_a_third_digit_past_99() -> None:
     assert grid_codes("34", 100)[::99] == ["34001", "34100"]
 
 
-# --- areas
-
-
-def divided(doors: Seeds, *others: Seeds, houses: Seeds | None = None, n_grids: int = 2) -> np.ndarray:
-    _, none = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64), NO_SEEDS)
-    return grid_areas(doors, join_seeds(doors, NO_SEEDS, *others), houses or none, GROUND, n_grids=n_grids)
-
-
-def marks(*xyg: tuple[float, float, int]) -> Seeds:
-    return Seeds(np.array([each[:2] for each in xyg], dtype=float), np.array([each[2] for each in xyg]))
-
-
-def assert_tiles(areas: np.ndarray, ground: Polygon) -> None:
-    filled = areas[~shapely.is_empty(areas)]
-    assert shapely.is_valid(areas).all()
-    assert shapely.coverage_is_valid(filled)
-    missed = shapely.symmetric_difference(shapely.union_all(filled), ground)
-    assert missed.area < 0.001 * ground.length  # the boundary's corners are on the 1 mm grid
-
-
-def test_two_doors_share_the_ground_along_the_line_between_them() -> None:
-    areas = divided(marks((20, 50, 0), (60, 50, 1)))
-    assert areas[0].equals(box(0, 0, 40, 100))
-    assert areas[1].equals(box(40, 0, 100, 100))
-
-
-def test_ground_without_a_door_joins_the_neighbour_around_it() -> None:
-    areas = divided(
-        marks((10, 50, 0), (70, 50, 1)), marks((80, 50, 0), (90, 50, 1), (80, 60, 1), (80, 40, 1))
-    )
-    assert [len(each.geoms) for each in areas] == [1, 1]
-    assert areas[1].contains(Point(80, 50))
-
-
-def test_doors_of_two_grids_on_one_spot_both_get_ground() -> None:
-    doors = door_seeds(np.array([[50.0, 50.0], [50.0, 50.0], [10.0, 10.0]]), np.array([0, 1, 1]))
-    areas = divided(doors)
-    assert (shapely.area(areas) > 1000).all()
-    assert_tiles(areas, GROUND)
-
-
-def test_a_building_is_not_cut() -> None:
-    house, small_house = box(10, 40, 58, 60), box(62, 45, 72, 55)
-    footprints = np.array([house, small_house], dtype=object)
-    xy, grid = np.array([[12.0, 40.0], [70.0, 45.0]]), np.array([0, 1])
-    doors = door_seeds(xy, grid)
-    _, houses = wall_seeds(footprints, xy, grid, NO_SEEDS)
-    seeds = join_seeds(doors, marks((58, 70, 1)))  # the middle between door and mark runs through the house
-    areas = grid_areas(doors, seeds, houses, GROUND, n_grids=2)
-    assert house.difference(areas[0]).area < 1e-3 * house.area
-    assert small_house.difference(areas[1]).area < 1e-3 * small_house.area
-    assert_tiles(areas, GROUND)
-
-
-def test_a_building_of_two_grids_is_divided_between_its_own_households() -> None:
-    building = box(20, 40, 80, 60)
-    xy, grid = np.array([[35.0, 50.0], [65.0, 50.0]]), np.array([0, 1])
-    walls, houses = wall_seeds(np.array([building, building], dtype=object), xy, grid, NO_SEEDS)
-    assert not len(houses.shapes)
-    areas = grid_areas(
-        door_seeds(xy, grid), join_seeds(door_seeds(xy, grid), walls), houses, GROUND, n_grids=2
-    )
-    assert areas[0].intersection(building).area == approx(600, rel=0.05)
-
-
-def test_a_grid_outside_the_boundary_has_no_area() -> None:
-    areas = divided(marks((20, 50, 0), (60, 50, 1), (900, 50, 2)), n_grids=3)
-    assert shapely.is_empty(areas).tolist() == [False, False, True]
-    assert_tiles(areas, GROUND)
-
-
-spots = st.tuples(st.integers(2, 98), st.integers(2, 98), st.integers(0, 3))
-
-
-@law
-@given(st.lists(spots, min_size=2, max_size=30, unique_by=lambda each: each[:2]))
-def test_areas_tile_the_ground_and_doors_are_at_home(spots: list[tuple[int, int, int]]) -> None:
-    doors = marks(*spots)
-    ring = GROUND.difference(box(40, 40, 60, 45))  # a lake
-    _, houses = wall_seeds(np.array([None]), np.zeros((1, 2)), np.zeros(1, dtype=np.int64), NO_SEEDS)
-    areas = grid_areas(doors, doors, houses, ring, n_grids=4)
-    assert_tiles(areas, ring)
-    at = shapely.points(doors.xy)
-    inside = shapely.intersects(ring, at)
-    assert shapely.dwithin(areas[doors.grid], at, 1e-3)[inside].all()
+def test_the_parts_of_a_building_lie_towards_the_rest_of_their_grids() -> None:
+    #  the tower's parts stand west and east; the houses of grid 1 stand west of it, those of grid 0 east
+    site = village([(5, 1), (30, 1), (55, 1)], households=[2, 8, 2], buildings=[box(20, 1, 40, 9)])
+    chosen = small("grids.max_households=6", "grids.target_households=4")
+    units = make_units(site, build_network(site, chosen), chosen)
+    assert units.table["part"].tolist() == [0, 1, 2, 0]
+    assert side_by_side(units, np.array([1, 0, 1, 0])).tolist() == [1, 1, 0, 0]
+    assert side_by_side(units, np.array([0, 0, 1, 1])).tolist() == [0, 0, 1, 1]
 
 
 # --- branches and workers
@@ -528,7 +448,8 @@ def test_a_building_above_the_maximum_becomes_parts_in_its_slices() -> None:
     assert parts["households"].tolist() == [4, 4]
     assert [each.x for each in parts.geometry] == approx([26, 38])
     assert plan.grids["households"].between(2, 5).all()
-    assert_tiles(plan.grids.geometry.to_numpy(), STRIP)
+    assert shapely.coverage_is_valid(plan.grids.geometry.to_numpy())
+    assert shapely.union_all(plan.grids.geometry.to_numpy()).equals(STRIP)
 
 
 def test_a_part_too_small_for_a_grid_is_a_fault_with_its_way_out() -> None:
@@ -637,18 +558,6 @@ def test_the_townships_tables_have_the_columns_of_the_contract(
     assert list(plan.grids.columns) == [*(each.name for each in PLAN_LAYERS["grids"].columns), "geometry"]
     assert set(plan.grids.geom_type) == {"MultiPolygon"}
     assert not plan.households.duplicated(["household_id", "part"]).any()
-
-
-def test_the_townships_areas_tile_its_boundary_with_every_door_at_home(
-    township: tuple[Site, Settings, GridPlan],
-) -> None:
-    site, _, plan = township
-    areas, ground = plan.grids.geometry.to_numpy(), site.layer("boundary").geometry.iloc[0]
-    assert_tiles(areas, ground)
-    points = plan.households.geometry.to_numpy()
-    inside = shapely.intersects(ground, points)
-    own = areas[plan.households["grid_id"].to_numpy() - 1]
-    assert shapely.dwithin(own, points, 1e-3)[inside].all()
 
 
 def test_the_townships_branches_and_workers_are_in_one_piece(

@@ -1,324 +1,288 @@
 """The ground each grid covers: polygons that tile the boundary, without gap or overlap.
 
-Every point of the community belongs to the grid of the nearest *seed*: a door, a point along the
-walls of a household's building, or a point along the alley that the household's door is nearest
-to; a building of one grid belongs to it whole. Only the lines between seeds of different grids and
-the walls they would cut are drawn, noded together with the boundary on a grid of 1 mm, and made
-into faces; so neighbours share their edges exactly.
+Blocks between alleys and barriers are divided between the houses in them (:mod:`.blocks`). Ground on
+which no household of its grid lives goes to the neighbour around it, barriers with an area are divided
+down their middle, and what of a grid lies apart is joined along the alleys it keeps (:mod:`.ties`). At
+last the edges are made calm (:mod:`.outlines`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.spatial import Delaunay, KDTree
+from scipy.spatial import KDTree
 from shapely.geometry.base import BaseGeometry
 
-from spatial.adjacency import Cells
-from spatial.network import AlleyNetwork
+from spatial.grids.blocks import NOBODY, WATER, Houses, Seeds, divide, dividing_lines, make_houses
+from spatial.grids.coverage import (
+    Floats,
+    Ints,
+    Shapes,
+    containing,
+    dissolve,
+    multipolygons,
+    shared_edges,
+    sides_of,
+    split_pieces,
+)
+from spatial.grids.outlines import calm
+from spatial.grids.ties import LEAST_WIDTH_M, Alleys, Households, Tie, make_ties
 
-__all__ = ["Houses", "Seeds", "alley_seeds", "door_seeds", "grid_areas", "join_seeds", "wall_seeds"]
+__all__ = ["grid_areas"]
 
-DENSE_M, SPARSE_M = 1.0, 4.0  # between seeds, where ground of another grid is near and elsewhere
-INSET_M = 0.4  # of wall seeds, so that those of two buildings on one wall do not mix
-NEAR_M = 8.0
-CLEAR_M = 0.2  # no wall or alley seed is this near to a door of another grid
-ROUND_M = 0.05  # doors of different grids on one spot are drawn apart by this much
-PRECISION_M = 0.001
-SMOOTHING_M = (1.0, 0.5, 0.25, 0.1)  # tried in turn until every door keeps its side
-
-
-@dataclass(frozen=True)
-class Houses:
-    """Footprints of buildings whose households are all in one grid, 0…K−1."""
-
-    shapes: NDArray[np.object_]
-    grid: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Points and the grid, 0…K−1, whose ground they mark."""
-
-    xy: NDArray[np.float64]
-    grid: NDArray[np.int64]
+SPOT_M, ROUND_M = 0.01, 0.05  # doors of different grids on one spot are drawn apart by this much
+KEPT_STEP_M = 5.0
+BANK_STEP_M = 2.0
+WALL_M, DOOR_M = 0.5, 1.5  # edges are not brought nearer to walls and to doors without a house
+LEAST_M2 = 5.0  # of a piece beside another one of its grid
+ROUNDS = 5  # of joining what lies apart; a tie can part another grid
 
 
 def grid_areas(
-    doors: Seeds, seeds: Seeds, houses: Houses, boundary: BaseGeometry, *, n_grids: int
-) -> NDArray[np.object_]:
+    households: Households,
+    alleys: Alleys,
+    buildings: Shapes,
+    barriers: Shapes,
+    boundary: BaseGeometry,
+    *,
+    n_grids: int,
+) -> Shapes:
     """One MultiPolygon per grid; together they tile ``boundary``.
-
-    Pieces of a grid that hold none of its doors go to the neighbour they share the longest edge
-    with, except the largest piece of a grid that has no door inside the boundary at all. Edges
-    inside the boundary are then smoothed as a coverage [1]_ as long as every door stays in the
-    area it was in.
 
     Parameters
     ----------
-    doors : Seeds
-        The points shown of the households.
-    seeds : Seeds
-        All seeds, doors among them (see :func:`join_seeds`). [m]
-    houses : Houses
-        Buildings whose households are all in one grid: they are not cut.
+    households : Households
+    alleys : Alleys
+        All of the network.
+    buildings : polygons
+        Lived in or not: only those of split rows, or that are home to several grids, are cut.
+    barriers : lines and polygons
     boundary : polygon or multipolygon
         The area to tile. [m]
     n_grids : int
-        K; a grid without ground gets an empty MultiPolygon.
+        K; a grid without a household inside the boundary gets an empty MultiPolygon.
 
     Returns
     -------
     object, shape (K,)
         MultiPolygons, edge-matched on a 1 mm grid.
-
-    References
-    ----------
-    .. [1] M. Visvalingam and J. D. Whyatt, "Line generalisation by repeated elimination of
-       points", The Cartographic Journal 30, 1993, pp. 46-51; as a coverage in GEOS 3.12.
     """
-    lines = _dividing_lines(seeds)
-    crossed = _crossed(houses, lines)
-    faces = _faces(boundary, lines, crossed)
-    pieces, grid = _dissolve(faces, _labels(faces, seeds, crossed))
-    pieces, grid = _dissolve(pieces, _absorb(pieces, grid, doors))
-    areas = np.array([shapely.MultiPolygon()] * n_grids, dtype=object)
-    for each in np.unique(grid):
-        areas[each] = shapely.multipolygons(pieces[grid == each])
-    return _smooth(areas, doors)
+    doors = Seeds(_spread(households), households.grid)
+    houses = make_houses(households.footprint, buildings, doors, households.split)
+    abroad = ~shapely.intersects(households.footprint, shapely.points(households.xy))
+    abroad[~shapely.is_missing(households.footprint)] |= houses.grid[houses.room_house] != houses.rooms.grid
+    outside = doors.take(abroad)
+    broad = shapely.get_dimensions(barriers) == 2
+    lines = np.concatenate([alleys.lines, shapely.boundary(barriers[broad]), barriers[~broad]])
+    ground = divide(outside, houses, lines, barriers[broad], _along(alleys), boundary)
+    pieces, grid = _share_water(ground.faces, ground.grid, doors)
+    pieces, grid, ties = _tied(pieces, grid, households, doors, alleys, houses)
+    pieces, grid = _settle(pieces, grid, doors, least_m2=LEAST_M2)
+    followed = np.concatenate([lines, shapely.boundary([each.ground for each in ties])])
+    pieces = calm(pieces, _obstacles(doors, outside, houses, ties), followed, walls=houses.shapes)
+    return multipolygons(pieces, grid, n_grids)
 
 
-def door_seeds(xy: NDArray[np.float64], grid: NDArray[np.int64]) -> Seeds:
-    """Seeds at the doors; where doors of several grids share 1 cm they stand on a small circle."""
-    spot, first, at = np.unique(np.round(xy / 0.01), axis=0, return_index=True, return_inverse=True)
-    here, label = np.unique(np.column_stack([at.ravel(), grid]), axis=0).T
-    n_here = np.bincount(here, minlength=len(spot))
-    turn = np.arange(len(here)) - (np.cumsum(n_here) - n_here)[here]
-    angle = 2 * np.pi * turn / n_here[here]
-    radius_m = np.where(n_here[here] > 1, ROUND_M, 0.0)
-    away = radius_m[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    return Seeds(xy[first[here]] + away, label)
+def _spread(households: Households) -> Floats:
+    """Where households are drawn: doors of several grids that share 1 cm stand on a small circle.
 
-
-def wall_seeds(
-    footprint: NDArray[np.object_], xy: NDArray[np.float64], grid: NDArray[np.int64], along: Seeds
-) -> tuple[Seeds, Houses]:
-    """Seeds just inside the walls of the households' buildings, and the buildings of a single grid.
-
-    A wall point of a building shared by several grids belongs to the grid of the nearest of the
-    building's own household points. Seeds stand close where ground of another grid is near, so that
-    the line between two walls runs straight, and far apart elsewhere.
-
-    Parameters
-    ----------
-    footprint : object, shape (n,)
-        Polygon of each household or None.
-    xy, grid : shapes (n, 2) and (n,)
-        Point shown and grid of each household.
-    along : Seeds
-        Seeds of the alleys.
+    They stand in the order in which the other doors of their grids lie around, half to the left and
+    half to the right of the way to the alley: so what divides two of them runs along it.
     """
-    known = np.flatnonzero(~shapely.is_missing(footprint))
-    if not len(known):
-        return Seeds(np.empty((0, 2)), known), Houses(footprint[known], known)
-    _, first, house = np.unique(shapely.to_wkb(footprint[known]), return_index=True, return_inverse=True)
-    shapes = footprint[known[first]]
-    lowest, highest = grid[known[first]].copy(), grid[known[first]].copy()
-    np.minimum.at(lowest, house, grid[known])
-    np.maximum.at(highest, house, grid[known])
-    spacing_m = np.where(_at_border(shapes, lowest, highest, along), DENSE_M, SPARSE_M)
-    inner = shapely.buffer(shapes, -INSET_M, join_style="mitre")
-    walls = shapely.boundary(np.where(shapely.is_empty(inner), shapes, inner))
-    points, owner = shapely.get_coordinates(shapely.segmentize(walls, spacing_m), return_index=True)
-    label = lowest[owner]
-    for shared in np.flatnonzero(lowest < highest):
-        mine, rows = owner == shared, known[house == shared]
-        label[mine] = grid[rows[KDTree(xy[rows]).query(points[mine])[1]]]
-    single = lowest == highest
-    return Seeds(points, label), Houses(shapes[single], lowest[single])
+    drawn, grid = households.xy.copy(), households.grid
+    _, first, spot = np.unique(np.round(drawn / SPOT_M), axis=0, return_index=True, return_inverse=True)
+    spot = spot.ravel()
+    here = np.unique(np.column_stack([spot, grid]), axis=0)[:, 0]
+    crowded = np.flatnonzero(np.bincount(here) > 1)
+    members = np.flatnonzero(np.isin(spot, crowded))
+    for each in crowded:
+        rows = members[spot[members] == each]
+        middle = households.xy[first[each]]
+        grids = np.unique(grid[rows])
+        out = np.arctan2(*np.nan_to_num(households.stop_xy[first[each]] - middle)[::-1])
+        towards = np.array([_nearest_other(households, k, middle) for k in grids]) - middle
+        turn = (np.arctan2(towards[:, 1], towards[:, 0]) - out) % (2 * np.pi)
+        place = np.argsort(np.argsort(turn, kind="stable"), kind="stable")
+        angle = (out + 2 * np.pi * (place + 0.5) / len(grids))[np.searchsorted(grids, grid[rows])]
+        drawn[rows] = middle + ROUND_M * np.column_stack([np.cos(angle), np.sin(angle)])
+    return drawn
 
 
-def _at_border(
-    shapes: NDArray[np.object_], lowest: NDArray[np.int64], highest: NDArray[np.int64], along: Seeds
-) -> NDArray[np.bool_]:
-    """Buildings of several grids, or with a building or an alley of another grid near."""
-    tree, border = shapely.STRtree(shapes), lowest < highest
-    one, two = tree.query(shapes, predicate="dwithin", distance=NEAR_M)
-    border[one[highest[one] != lowest[two]]] = True
-    point, shape = tree.query(shapely.points(along.xy), predicate="dwithin", distance=NEAR_M)
-    border[shape[along.grid[point] != lowest[shape]]] = True
-    return border
+def _nearest_other(households: Households, grid: int, xy: Floats) -> Floats:
+    """The nearest place of a household of the grid that is not at ``xy``; ``xy`` itself if there is none."""
+    own = households.xy[households.grid == grid]
+    away_m = np.hypot(*(own - xy).T)
+    away_m[away_m <= SPOT_M] = np.inf
+    return own[np.argmin(away_m)] if np.isfinite(away_m).any() else xy
 
 
-def alley_seeds(network: AlleyNetwork, cells: Cells, grid: NDArray[np.int64]) -> Seeds:
-    """Seeds along the alleys, each belonging to the grid of the row nearest along the network."""
-    owned = np.flatnonzero(cells.row >= 0)
-    from_m, length_m = cells.from_m[owned], (cells.to_m - cells.from_m)[owned]
-    count = np.maximum(np.ceil(length_m / DENSE_M).astype(np.int64), 1)
-    cell = np.repeat(np.arange(len(count)), count)
-    place = np.arange(len(cell)) - np.repeat(np.cumsum(count) - count, count)
-    along_m = from_m[cell] + length_m[cell] * (place + 0.5) / count[cell]
-    points = shapely.line_interpolate_point(network.edge_lines[cells.edge[owned[cell]]], along_m)
-    return Seeds(shapely.get_coordinates(points), grid[cells.row[owned[cell]]])
+def _along(alleys: Alleys) -> Seeds:
+    """Points along the alleys, each for about as much length, and the grid that keeps them."""
+    kept = np.flatnonzero(alleys.grid != NOBODY)
+    count = np.maximum(np.ceil(shapely.length(alleys.lines[kept]) / KEPT_STEP_M).astype(np.int64), 1)
+    line = np.repeat(np.arange(len(kept)), count)
+    place = np.arange(len(line)) - np.repeat(np.cumsum(count) - count, count)
+    share = (place + 0.5) / count[line]
+    points = shapely.line_interpolate_point(alleys.lines[kept[line]], share, normalized=True)
+    return Seeds(shapely.get_coordinates(points), alleys.grid[kept[line]])
 
 
-def join_seeds(doors: Seeds, *others: Seeds) -> Seeds:
-    """Doors first, then those of ``others`` that keep clear of the doors of other grids."""
-    xy = np.concatenate([each.xy for each in others])
-    grid = np.concatenate([each.grid for each in others])
-    near_m, near = KDTree(doors.xy).query(xy, distance_upper_bound=CLEAR_M)
-    clear = np.isinf(near_m)
-    clear[~clear] = doors.grid[near[~clear]] == grid[~clear]
-    joined = np.concatenate([doors.xy, xy[clear]])
-    label = np.concatenate([doors.grid, grid[clear]])
-    _, first = np.unique(np.round(joined / PRECISION_M).astype(np.int64), axis=0, return_index=True)
-    first.sort()
-    return Seeds(joined[first], label[first])
+def _settle(faces: Shapes, grid: Ints, doors: Seeds, *, least_m2: float = 0.0) -> tuple[Shapes, Ints]:
+    """Pieces, once those without a door of their own have joined the neighbour they share most edge with.
 
-
-def _dividing_lines(seeds: Seeds) -> NDArray[np.object_]:
-    """Lines halfway between neighbouring seeds of different grids (edges of their Voronoi cells)."""
-    origin = seeds.xy.mean(axis=0)
-    xy = seeds.xy - origin
-    far = 10.0 * np.abs(xy).max() + 1000.0
-    xy = np.concatenate([xy, far * np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])])
-    grid = np.concatenate([seeds.grid, np.full(4, -1)])
-    mesh = Delaunay(xy)
-    centre = _circumcentres(xy[mesh.simplices])
-    cell, side = np.nonzero(mesh.neighbors > np.arange(len(mesh.simplices))[:, None])
-    other = mesh.neighbors[cell, side]
-    one = grid[mesh.simplices[cell, (side + 1) % 3]]
-    two = grid[mesh.simplices[cell, (side + 2) % 3]]
-    drawn = (one != two) & (one >= 0) & (two >= 0)
-    ends = np.stack([centre[cell[drawn]], centre[other[drawn]]], axis=1) + origin
-    return shapely.linestrings(ends[np.hypot(*(ends[:, 1] - ends[:, 0]).T) > 0])
-
-
-def _circumcentres(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centres of the circles through three points, shape (n, 3, 2) to (n, 2)."""
-    a = corners[:, 0]
-    b, c = corners[:, 1] - a, corners[:, 2] - a
-    b2, c2 = (b**2).sum(axis=1), (c**2).sum(axis=1)
-    twice = 2.0 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
-    x, y = c[:, 1] * b2 - b[:, 1] * c2, b[:, 0] * c2 - c[:, 0] * b2
-    return a + np.column_stack([x, y]) / twice[:, None]
-
-
-def _crossed(houses: Houses, lines: NDArray[np.object_]) -> Houses:
-    """The houses that a dividing line would cut."""
-    rows = np.unique(shapely.STRtree(lines).query(houses.shapes, predicate="intersects")[0])
-    return Houses(houses.shapes[rows], houses.grid[rows])
-
-
-def _faces(boundary: BaseGeometry, lines: NDArray[np.object_], crossed: Houses) -> NDArray[np.object_]:
-    """The faces inside the boundary that the lines and the crossed walls make, on a 1 mm grid."""
-    near = lines[shapely.intersects(lines, shapely.box(*boundary.bounds))]
-    drawn = np.concatenate([[shapely.boundary(boundary)], near, shapely.boundary(crossed.shapes)])
-    network = shapely.union_all(drawn, grid_size=PRECISION_M)
-    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(network)))
-    shapely.prepare(boundary)
-    return faces[shapely.intersects(boundary, shapely.point_on_surface(faces))]
-
-
-def _labels(faces: NDArray[np.object_], seeds: Seeds, crossed: Houses) -> NDArray[np.int64]:
-    """The grid of each face: that of the house it lies in, else that of the nearest seed."""
-    inside = shapely.point_on_surface(faces)
-    grid = seeds.grid[KDTree(seeds.xy).query(shapely.get_coordinates(inside))[1]]
-    face, house = shapely.STRtree(crossed.shapes).query(inside, predicate="within")
-    order = np.lexsort((-house, face))
-    grid[face[order]] = crossed.grid[house[order]]
-    return grid
-
-
-def _dissolve(
-    faces: NDArray[np.object_], grid: NDArray[np.int64]
-) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """Pieces: the connected unions of the faces of each grid, and their grid."""
-    labels = np.unique(grid)
-    unions = np.array([shapely.coverage_union_all(faces[grid == each]) for each in labels], dtype=object)
-    pieces, label = shapely.get_parts(shapely.normalize(unions), return_index=True)
-    return pieces, labels[label]
-
-
-def _absorb(pieces: NDArray[np.object_], grid: NDArray[np.int64], doors: Seeds) -> NDArray[np.int64]:
-    """The grid of each piece once those without a door of their own have joined a neighbour."""
-    grid = grid.copy()
-    settled = _settled(pieces, grid, doors)
-    one, two, shared_m = _shared_edges(pieces)
+    So do those smaller than ``least_m2``, but the largest piece of a grid stays. What no neighbour borders
+    on keeps its grid, or has that of the nearest door.
+    """
+    pieces, grid = dissolve(faces, grid)
+    area_m2 = shapely.area(pieces)
+    lived = _lived(pieces, grid, doors)
+    settled = lived & (area_m2 >= least_m2)
+    order = np.lexsort((-area_m2, ~lived, grid))
+    order = order[grid[order] >= 0]
+    settled[order[np.unique(grid[order], return_index=True)[1]]] = True
+    one, two, shared_m = shared_edges(pieces)
+    open_, firm = ~settled & (grid != WATER), settled & (grid != WATER)
     while True:
-        open_edge = ~settled[one] & settled[two]
-        if not open_edge.any():
-            return grid
-        piece, beside, length_m = one[open_edge], two[open_edge], shared_m[open_edge]
+        edge = open_[one] & firm[two]
+        if not edge.any():
+            break
+        piece, beside, length_m = one[edge], two[edge], shared_m[edge]
         order = np.lexsort((beside, -length_m, piece))
         piece, first = np.unique(piece[order], return_index=True)
         grid[piece] = grid[beside[order][first]]
-        settled[piece] = True
+        open_[piece], firm[piece] = False, True
+    alone = np.flatnonzero(grid == NOBODY)
+    middles = shapely.get_coordinates(shapely.centroid(pieces[alone]))
+    grid[alone] = doors.grid[KDTree(doors.xy).query(middles)[1]]
+    return dissolve(pieces, grid)
 
 
-def _settled(pieces: NDArray[np.object_], grid: NDArray[np.int64], doors: Seeds) -> NDArray[np.bool_]:
-    """Pieces with a door of their grid, and the largest piece of each grid that has none."""
-    door, piece = shapely.STRtree(pieces).query(shapely.points(doors.xy), predicate="intersects")
-    settled = np.zeros(len(pieces), dtype=bool)
-    settled[piece[grid[piece] == doors.grid[door]]] = True
-    bare = np.flatnonzero(~np.isin(grid, grid[settled]))
-    order = np.lexsort((bare, -shapely.area(pieces[bare]), grid[bare]))
-    _, first = np.unique(grid[bare][order], return_index=True)
-    settled[bare[order][first]] = True
-    return settled
+def _lived(pieces: Shapes, grid: Ints, doors: Seeds) -> np.ndarray:
+    """Pieces with a door of their grid."""
+    piece, door = shapely.STRtree(shapely.points(doors.xy)).query(pieces, predicate="intersects")
+    lived = np.zeros(len(pieces), dtype=bool)
+    lived[piece[grid[piece] == doors.grid[door]]] = True
+    return lived
 
 
-def _shared_edges(
-    pieces: NDArray[np.object_],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Ordered pairs of pieces that share edges, and the length they share. [m]"""
-    rings, owner = shapely.get_rings(pieces, return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    inner = ring[1:] == ring[:-1]
-    start, end, piece = xy[:-1][inner], xy[1:][inner], owner[ring[1:][inner]]
-    point = _packed(xy)
-    key = np.sort(np.stack([point[:-1][inner], point[1:][inner]], axis=1), axis=1)
-    order = np.lexsort((key[:, 1], key[:, 0]))
-    key, piece = key[order], piece[order]
-    length_m = np.hypot(*(end - start)[order].T)
-    same = (key[1:] == key[:-1]).all(axis=1) & (piece[1:] != piece[:-1])
-    one, two, shared = piece[:-1][same], piece[1:][same], length_m[1:][same]
-    n = len(pieces)
-    table = coo_array(
-        (np.tile(shared, 2), (np.concatenate([one, two]), np.concatenate([two, one]))), shape=(n, n)
-    ).tocsr()
-    rows = np.repeat(np.arange(n), np.diff(table.indptr))
-    return rows, table.indices.astype(np.int64), table.data
+def _share_water(faces: Shapes, grid: Ints, doors: Seeds) -> tuple[Shapes, Ints]:
+    """Settled pieces, barriers with an area divided down their middle between the grids on their banks."""
+    pieces, grid = _settle(faces, grid, doors)
+    if not (grid == WATER).any():
+        return pieces, grid
+    bank, owner = _banks(pieces, grid)
+    wet = np.flatnonzero(grid == WATER)
+    middle = [_middle_lines(pieces[each], bank.take(owner == each)) for each in wet]
+    faces, of = split_pieces(pieces, np.concatenate(middle))
+    grid = np.where(grid[of] == WATER, NOBODY, grid[of])
+    at = shapely.get_coordinates(shapely.point_on_surface(faces))
+    for each in np.intersect1d(wet, owner):
+        mine = np.flatnonzero(of == each)
+        seeds = bank.take(owner == each)
+        grid[mine] = seeds.grid[KDTree(seeds.xy).query(at[mine])[1]]
+    return _settle(faces, grid, doors)
 
 
-def _packed(xy: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Points on the 1 mm grid as one number each."""
-    x, y = np.round((xy - xy.min(axis=0)) / PRECISION_M).astype(np.int64).T
-    return x * (y.max() + 1) + y
+def _banks(pieces: Shapes, grid: Ints) -> tuple[Seeds, Ints]:
+    """Points along the edges between water and ground, the grid of the ground and the piece of water."""
+    sides = sides_of(pieces)
+    order = np.argsort(sides.edge, kind="stable")
+    one, two = order[:-1], order[1:]
+    same = sides.edge[one] == sides.edge[two]
+    one, two = np.concatenate([one[same], two[same]]), np.concatenate([two[same], one[same]])
+    bank = (grid[sides.piece[one]] == WATER) & (grid[sides.piece[two]] >= 0)
+    lines = shapely.segmentize(shapely.linestrings(sides.ends[one[bank]]), BANK_STEP_M)
+    xy, at = shapely.get_coordinates(lines, return_index=True)
+    inner = at[1:] == at[:-1]
+    middle, at = ((xy[1:] + xy[:-1]) / 2)[inner], at[1:][inner]
+    return Seeds(middle, grid[sides.piece[two[bank]]][at]), sides.piece[one[bank]][at]
 
 
-def _smooth(areas: NDArray[np.object_], doors: Seeds) -> NDArray[np.object_]:
-    """The areas with calmer inner edges, as far as no door changes sides and no area is lost."""
-    before = _at_home(areas, doors)
-    filled = ~shapely.is_empty(areas)
-    for tolerance_m in SMOOTHING_M:
-        smooth = areas.copy()
-        smooth[filled] = shapely.coverage_simplify(areas[filled], tolerance_m, simplify_boundary=False)
-        smooth[filled] = [_multi(each) for each in smooth[filled]]
-        sound = shapely.is_valid(smooth).all() and not shapely.is_empty(smooth[filled]).any()
-        if sound and shapely.coverage_is_valid(smooth[filled]) and _at_home(smooth, doors)[before].all():
-            return smooth
-    return areas
+def _middle_lines(water: BaseGeometry, bank: Seeds) -> Shapes:
+    """The lines in a piece of water halfway between the grids on its banks."""
+    if len(np.unique(bank.grid)) < 2:
+        return np.empty(0, dtype=object)
+    return shapely.intersection(shapely.linestrings(dividing_lines(bank)), water)
 
 
-def _at_home(areas: NDArray[np.object_], doors: Seeds) -> NDArray[np.bool_]:
-    """Which doors lie in the area of their own grid."""
-    return shapely.dwithin(areas[doors.grid], shapely.points(doors.xy), PRECISION_M)
+def _tied(
+    pieces: Shapes,
+    grid: Ints,
+    households: Households,
+    doors: Seeds,
+    alleys: Alleys,
+    houses: Houses,
+) -> tuple[Shapes, Ints, list[Tie]]:
+    """The pieces, those of one grid joined along its alleys as far as houses of others allow; and the ties.
+
+    A grid for which that is no use, or at whose cost another one stays apart, does without.
+    """
+    before = _excess(pieces, grid, doors)
+    hopeless = np.zeros(0, dtype=np.int64)
+    for _ in range(ROUNDS):
+        tied = _tie_all(pieces, grid, households, doors, alleys, houses, hopeless)
+        left = _excess(tied[0], tied[1], doors)
+        useless = [each.grid for each in tied[2] if left[each.grid] >= before[each.grid]]
+        worse = np.flatnonzero(left > before)
+        if not useless and not len(worse):
+            return tied
+        hurt = shapely.union_all(pieces[np.isin(grid, worse)])
+        costly = [each.grid for each in tied[2] if shapely.intersects(each.ground, hurt)]
+        hopeless = np.union1d(hopeless, [*useless, *costly, *worse]).astype(np.int64)
+    return pieces, grid, []
 
 
-def _multi(shape: BaseGeometry) -> shapely.MultiPolygon:
-    return shapely.multipolygons(shapely.get_parts(shape))
+def _tie_all(
+    pieces: Shapes,
+    grid: Ints,
+    households: Households,
+    doors: Seeds,
+    alleys: Alleys,
+    houses: Houses,
+    hopeless: Ints,
+) -> tuple[Shapes, Ints, list[Tie]]:
+    """The pieces and ties once every grid that is apart has been tied, and those that these ties part."""
+    ties: list[Tie] = []
+    excess, tried = _excess(pieces, grid, doors), hopeless
+    for _ in range(ROUNDS):
+        torn = np.setdiff1d(np.flatnonzero(excess > 0), tried)
+        fresh = make_ties(torn, pieces, grid, households, doors, alleys, houses, ties)
+        if not fresh:
+            break
+        pieces, grid = _with_ties(pieces, grid, fresh, doors)
+        ties += fresh
+        left = _excess(pieces, grid, doors)
+        tried = np.union1d(tried, [each.grid for each in fresh if left[each.grid] >= excess[each.grid]])
+        excess = left
+    return pieces, grid, ties
+
+
+def _with_ties(pieces: Shapes, grid: Ints, ties: Sequence[Tie], doors: Seeds) -> tuple[Shapes, Ints]:
+    ground = np.array([each.ground for each in ties], dtype=object)
+    faces, of = split_pieces(pieces, shapely.boundary(ground))
+    grid = grid[of]
+    tie = containing(ground, shapely.point_on_surface(faces))
+    grid[tie >= 0] = np.array([each.grid for each in ties])[tie[tie >= 0]]
+    return _settle(faces, grid, doors)
+
+
+def _excess(pieces: Shapes, grid: Ints, doors: Seeds) -> Ints:
+    """How many pieces with a door each grid has beyond one."""
+    return np.maximum(np.bincount(grid[_lived(pieces, grid, doors)], minlength=grid.max() + 1) - 1, 0)
+
+
+def _obstacles(doors: Seeds, outside: Seeds, houses: Houses, ties: Sequence[Tie]) -> Floats:
+    """Points that edges keep clear of: corners of houses, doors, the middle of ground along alleys."""
+    around = shapely.points(
+        shapely.get_coordinates(shapely.buffer(houses.shapes, WALL_M, join_style="mitre"))
+    )
+    tree = shapely.STRtree(houses.shapes)
+    near = tree.query(around, predicate="dwithin", distance=WALL_M - 0.01)[0]
+    around = np.delete(around, near)
+    rings = shapely.buffer(shapely.points(outside.xy), DOOR_M, quad_segs=2)
+    middles = shapely.segmentize([each.line for each in ties], BANK_STEP_M)
+    beside = shapely.buffer(middles, LEAST_WIDTH_M / 4, cap_style="flat")
+    corners = shapely.get_coordinates(np.concatenate([houses.shapes, around, rings, beside]))
+    return np.concatenate([doors.xy, corners])

@@ -15,8 +15,9 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
 from spatial.adjacency import Adjacency, touching, voronoi_cells
-from spatial.errors import Remark, fault, note
-from spatial.grids.areas import alley_seeds, door_seeds, grid_areas, join_seeds, wall_seeds
+from spatial.errors import Remark, fault
+from spatial.grids.area_notes import area_notes
+from spatial.grids.areas import grid_areas
 from spatial.grids.engine import partition
 from spatial.grids.exclusive import (
     Exclusive,
@@ -31,7 +32,8 @@ from spatial.grids.problem import GridProblem
 from spatial.grids.reasons import explain
 from spatial.grids.roster import Meetings, figures, meeting_notes, meetings, roster
 from spatial.grids.structure import Nodes, Structure, group_grids
-from spatial.grids.units import Units, codes, make_units, near_walks
+from spatial.grids.ties import Households, keep_alleys
+from spatial.grids.units import Units, codes, make_units, near_walks, side_by_side
 from spatial.grids.zones import zone_buildings
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks
@@ -82,7 +84,8 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
     """
     exclusive = exclusive_places(site)
     plan = _plan_ordinary(exclusive.others(site), network, settings)
-    return _with_zones(_with_exclusive(plan, exclusive, site, settings), site, settings)
+    plan = _with_zones(_with_exclusive(plan, exclusive, site, settings), site, settings)
+    return replace(plan, remarks=(*plan.remarks, *area_notes(plan.grids, plan.households, site)))
 
 
 def _with_zones(plan: GridPlan, site: Site, settings: Settings) -> GridPlan:
@@ -126,6 +129,7 @@ def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> Gri
         seed=settings.work.seed,
         threads=_threads(settings),
     )
+    answer = replace(answer, grid=side_by_side(units, answer.grid))
     xy = shapely.get_coordinates(units.table.geometry.array)
     number = _numbers(answer.grid, xy[units.served], units.weight)
     seat_grid = number[answer.grid]
@@ -134,7 +138,7 @@ def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> Gri
     links = (beside.indptr, beside.indices)
     structure = _structure(units, seat_grid, beside, xy[units.served], settings)
     fault_texts, remarks = explain(answer, number, units, xy, group_names, settings)
-    areas, bare = _areas(site, network, units, stops, grid, xy)
+    areas = _areas(site, network, units, stops, grid, xy)
     rows = roster(units, grid, met, areas, structure.branch_id, structure.worker_id, fault_texts, settings)
     return GridPlan(
         _households(units, grid, met),
@@ -147,7 +151,6 @@ def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> Gri
             *_missed_number(rows, settings),
             *meeting_notes(units, met, settings),
             *structure.remarks,
-            *_bare_notes(bare, rows),
         ),
     )
 
@@ -240,29 +243,17 @@ def _areas(
     stops: Stops,
     grid: NDArray[np.int64],
     xy: NDArray[np.float64],
-) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """The ground of each grid, and the grids that have none inside the boundary."""
-    doors = door_seeds(xy, grid)
-    cells = voronoi_cells(network, stops)
-    along = alley_seeds(network, cells, grid[units.served])
-    walls, houses = wall_seeds(units.footprint, xy, grid, along)
-    boundary = site.layer("boundary").geometry.iloc[0]
-    areas = grid_areas(doors, join_seeds(doors, walls, along), houses, boundary, n_grids=int(grid.max()) + 1)
-    return areas, np.flatnonzero(shapely.is_empty(areas))
-
-
-def _bare_notes(bare: NDArray[np.int64], rows: pd.DataFrame) -> list[Remark]:
-    if not len(bare):
-        return []
-    return [
-        note(
-            "grid-outside",
-            f"{len(bare)} grids lie wholly outside the boundary and have no area",
-            layer="grids",
-            ids=rows["code"].iloc[bare],
-            remedy="check the boundary",
-        )
-    ]
+) -> NDArray[np.object_]:
+    """The ground of each grid."""
+    alleys = keep_alleys(network, voronoi_cells(network, stops), stops, grid[units.served])
+    return grid_areas(
+        Households(xy, units.footprint, grid, units.stops.stop_xy, units.table["part"].to_numpy() > 0),
+        alleys,
+        site.layer("buildings").geometry.to_numpy(),
+        site.layer("barriers").geometry.to_numpy(),
+        site.layer("boundary").geometry.iloc[0],
+        n_grids=int(grid.max()) + 1,
+    )
 
 
 def _households(units: Units, grid: NDArray[np.int64], met: Meetings) -> GeoDataFrame:

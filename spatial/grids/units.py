@@ -25,7 +25,7 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks, doors, walks
 from spatial.settings import Grids, Settings
 
-__all__ = ["Units", "codes", "footprints", "make_units", "near_walks"]
+__all__ = ["Units", "codes", "footprints", "make_units", "near_walks", "side_by_side", "slice_middles"]
 
 PEOPLE = ("residents", "elderly", "party_members")
 TEXTS = ("group", "building_id", "locked_grid", "locked_branch")
@@ -148,6 +148,29 @@ def slice_middles(footprint: BaseGeometry, shares: NDArray[np.float64]) -> NDArr
             shapely.get_coordinates(shown)[0] if not shown.is_empty else (first + last + other) / 2
         )
     return np.array(middles)
+
+
+def side_by_side(units: Units, grid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The grid of each row of the search, the parts of a row so dealt out that each lies towards its grid.
+
+    Parts share a door, so those of equal households can change places at no cost: from one end of the
+    building to the other they have their grids in the order in which the nearest houses of these lie.
+    """
+    grid = grid.copy()
+    table, weight = units.table.iloc[units.served], units.weight
+    xy = shapely.get_coordinates(table.geometry.array)
+    split = np.flatnonzero(table["part"] > 0)
+    for _, rows in table.iloc[split].groupby("row", sort=True):
+        parts = split[table["row"].to_numpy()[split] == rows["row"].iloc[0]]
+        along, middle = xy[parts[-1]] - xy[parts[0]], xy[parts].mean(axis=0)
+        elsewhere = np.setdiff1d(np.flatnonzero(np.isin(grid, grid[parts])), parts)
+        away_m = np.hypot(*(xy[elsewhere] - middle).T)
+        nearest = elsewhere[np.argsort(away_m, kind="stable")]
+        place = {grid[row]: float((xy[row] - middle) @ along) for row in nearest[::-1]}
+        for equal in np.unique(weight[parts]):
+            mine = parts[weight[parts] == equal]
+            grid[mine] = sorted(grid[mine], key=lambda each: (place.get(each, 0.0), each))
+    return grid
 
 
 def ride(
