@@ -15,9 +15,9 @@ from scipy.spatial import Delaunay, cKDTree
 
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
+from spatial.grids.decide import cut_small, plain_count
 from spatial.grids.engine import GridProblem, Partition, partition
 from spatial.grids.problem import cut_out, pieces, score
-from spatial.grids.relax import cut_small, plain_count
 from spatial.settings import Grids
 
 FREE = Grids(group_cost_m=0)

@@ -9,6 +9,7 @@ fewest households in faulty grids that were found, and say which limit would hav
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
+from spatial.grids.decide import Settled, counts, cut_into, decide, plain_count, reachable, settle, ways_out
 from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
 from spatial.grids.improve import Terms, Work, improve
@@ -26,14 +28,12 @@ from spatial.grids.problem import (
     GridProblem,
     Ints,
     Partition,
-    State,
     Sub,
     cut_out,
     pieces,
     score,
 )
-from spatial.grids.relax import counts, cut_small, decide, plain_count, smallest_relaxation, why
-from spatial.grids.trees import clashes, fault_size, start
+from spatial.grids.trees import clashes, start
 from spatial.settings import Effort, Grids
 
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
@@ -93,8 +93,7 @@ class _Part:
 
     sub: Sub
     grid: Ints
-    state: State
-    reason: str
+    settled: Settled
     kept: Kept
     components: tuple[_Component, ...]
     fixed: Ints  # grids that the bound takes as they are: kept groups, faulty grids
@@ -141,7 +140,7 @@ def partition(
     )
     part = pieces(problem.indptr, problem.indices, np.zeros(len(problem.weight), np.int64))
     subs = [cut_out(problem, np.flatnonzero(part == each)) for each in range(int(part.max()) + 1)]
-    shares = _share_out(subs, rules, settings.n_grids)
+    shares = _reachable_shares(subs, rules, settings.n_grids)
     done = [
         _plan_part(sub, share, replace(rules, seed=rules.seed + 7907 * at))
         for at, (sub, share) in enumerate(zip(subs, shares, strict=True))
@@ -152,18 +151,31 @@ def partition(
 # --- how many grids -----------------------------------------------------------------------------
 
 
-def _share_out(subs: Sequence[Sub], rules: _Rules, n_grids: int | None) -> list[int | None]:
-    """Grids of each part where their total is fixed; None leaves a part its plain number."""
+def _reachable_shares(subs: Sequence[Sub], rules: _Rules, n_grids: int | None) -> list[int | None]:
+    """Grids of each part, such that each part that can be cut at all can be cut into its share."""
     if n_grids is None:
         return [None] * len(subs)
-    ranges = [counts(sub.households, low=rules.low, high=rules.high) or range(1, 2) for sub in subs]
+    how = {"low": rules.low, "high": rules.high, "seed": rules.seed, "tries": rules.work.tries}
+    with suppress(DataError):
+        shares = _share_out(subs, rules, n_grids)
+        if all(cut_into(sub, K or 0, **how) is not None for sub, K in zip(subs, shares, strict=True)):
+            return shares
+    return _share_out(subs, rules, n_grids, [reachable(sub, target=rules.target, **how) for sub in subs])
+
+
+def _share_out(
+    subs: Sequence[Sub], rules: _Rules, n_grids: int, ranges: Sequence[range] | None = None
+) -> list[int | None]:
+    """Grids of each part where their total is fixed; ``ranges`` tells what each can be cut into."""
+    if ranges is None:
+        ranges = [counts(sub.households, low=rules.low, high=rules.high) or range(1, 2) for sub in subs]
     least, most = sum(each[0] for each in ranges), sum(each[-1] for each in ranges)
     if not least <= n_grids <= most:
         raise DataError(
             f"grids.n_grids is {n_grids}, but grids of {rules.low} to {rules.high} households "
             f"can number {least} to {most} here; choose within that range or move the limits"
         )
-    share = [max(_plain(sub, rules), 1) for sub in subs]
+    share = [min(max(_plain(sub, rules), each[0]), each[-1]) for sub, each in zip(subs, ranges, strict=True)]
     while sum(share) != n_grids:
         step = 1 if sum(share) < n_grids else -1
         free = [at for at, each in enumerate(ranges) if share[at] + step in each]
@@ -200,14 +212,16 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
         whole = _bounded(sub, every, plain, rules)
         n_plain = whole.K
         objective_plain_m = score(sub, whole.grid).objective_m(rules.group_cost_m)
-        return _Part(sub, whole.grid, "feasible", "", kept, (whole,), every[:0], n_plain, objective_plain_m)
+        settled = Settled(whole.grid, "feasible", "", ())
+        return _Part(sub, whole.grid, settled, kept, (whole,), every[:0], n_plain, objective_plain_m)
     n_plain = int(plain.max()) + 1
     if share is None:
         share = _nearest_total(sub, kept.groups, n_plain, begin, rules)
     grid, components, fixed = _plan_around(sub, kept, share, begin, rules)
     if int(grid.max()) + 1 == n_plain:
         objective_plain_m = min(objective_plain_m, score(sub, grid).objective_m(rules.group_cost_m))
-    return _Part(sub, grid, "feasible", "", kept, components, fixed, n_plain, objective_plain_m)
+    settled = Settled(grid, "feasible", "", ())
+    return _Part(sub, grid, settled, kept, components, fixed, n_plain, objective_plain_m)
 
 
 def _plain_rules(rules: _Rules) -> _Rules:
@@ -238,25 +252,23 @@ class _Starts:
         plain = _plain(piece, self.rules)
         allowed = counts(piece.households, low=low, high=high)
         wanted = sorted(allowed, key=lambda k: (abs(k - plain), k))[:_COUNTS] if K is None else [K]
-        tries = 1
+        if not wanted:
+            return None
+        grid = self._within_limits(piece, wanted[0], 1)
+        if grid is not None:
+            return grid
+        settled = decide(piece, low=low, high=high, seed=self.rules.seed)
+        if settled.state == "infeasible":
+            return None
         for each in wanted:
-            grid = self._within_limits(piece, each, tries)
+            grid = self._within_limits(piece, each, self.rules.work.tries)
             if grid is not None:
                 return grid
-            if tries == 1:
-                if decide(piece, low=low, high=high, seed=self.rules.seed)[0] == "infeasible":
-                    return None
-                tries = self.rules.work.tries
-                grid = self._within_limits(piece, each, tries)
-                if grid is not None:
-                    return grid
-        return cut_small(piece, low=low, high=high) if K is None else None
+        return settled.grid if K is None and settled.state == "feasible" else None
 
     def _within_limits(self, piece: Sub, K: int, tries: int) -> Ints | None:
         low, high = self.rules.low, self.rules.high
-        grid = start(piece, low=low, high=high, K=K, seed=self.rules.seed, tries=tries)
-        sound = int(grid.max()) + 1 == K and not any(fault_size(piece, grid, low, high))
-        return grid if sound else None
+        return cut_into(piece, K, low=low, high=high, seed=self.rules.seed, tries=tries)
 
 
 def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> list[int | None] | None:
@@ -310,12 +322,13 @@ def _plan_around(
 def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
     """Grids for a part without a partition within the limits: the fewest households in faulty ones."""
     low, high = rules.low, rules.high
-    state, reason = decide(sub, low=low, high=high, seed=rules.seed)
-    if state == "feasible":
-        state, reason = "undecided", "no partition into the number of grids asked for was found"
-    wanted = [share] if share else [0, max(_plain(sub, rules), 1)]
-    starts = [start(sub, low=low, high=high, K=K, seed=rules.seed, tries=_FAULTY_TRIES) for K in wanted]
-    grid = _search(sub, min(starts, key=lambda each: fault_size(sub, each, low, high)), rules)
+    settled = settle(sub, low=low, high=high, seed=rules.seed)
+    grid = settled.grid
+    if settled.state == "feasible":
+        reason = "no partition into the number of grids asked for was found"
+        settled = replace(settled, state="undecided", reason=reason)
+        grid = start(sub, low=low, high=high, K=share or 0, seed=rules.seed, tries=_FAULTY_TRIES)
+    grid = _search(sub, grid, rules)
     fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
     alone = "its part can't be cut into grids within the limits"
     kept = Kept((), tuple(sorted([*split, *((group, alone) for group in fit)])))
@@ -326,7 +339,8 @@ def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
         grid[sound] = component.grid + n_fixed
     objective_m = score(sub, grid).objective_m(rules.group_cost_m)
     n_grids = int(grid.max()) + 1
-    return _Part(sub, grid, state, reason, kept, components, np.arange(n_fixed), n_grids, objective_m)
+    settled = replace(settled, grid=grid)
+    return _Part(sub, grid, settled, kept, components, np.arange(n_fixed), n_grids, objective_m)
 
 
 def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:
@@ -388,7 +402,7 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         grid=grid,
         medoid=worth.medoid,
         part=part,
-        state=tuple(each.state for each in done),
+        state=tuple(each.settled.state for each in done),
         part_grids=n_grids,
         walk_m=float(worth.walk_m.sum()),
         group_cost_m=float(rules.group_cost_m * worth.outside.sum()),
@@ -441,25 +455,26 @@ def _names(problem: GridProblem, rows: Ints) -> Ints:
 
 def _faults(done: _Part, at: int, first_grid: int, rules: _Rules) -> list[GridFault]:
     """One fault per grid that breaks a limit or holds two locks."""
-    if done.state == "feasible":
+    if done.settled.state == "feasible":
         return []
-    relaxation = smallest_relaxation(done.sub, low=rules.low, high=rules.high, seed=rules.seed)
+    ways = ways_out(done.sub, done.settled, low=rules.low, high=rules.high)
     households = np.bincount(done.grid, done.sub.weight).astype(np.int64)
     n_clashes = clashes(done.sub, done.grid)
     out = []
-    for grid in np.flatnonzero((households < rules.low) | (households > rules.high) | (n_clashes > 0)):
+    for grid, way in sorted(ways.items()):
         rows = np.flatnonzero(done.grid == grid)
         limit: FaultLimit = "min_households" if households[grid] < rules.low else "max_households"
         out.append(
             GridFault(
                 part=at,
-                grid=first_grid + int(grid),
+                grid=first_grid + grid,
                 rows=done.sub.rows[rows],
                 households=int(households[grid]),
-                state=done.state,
+                state="infeasible" if way.proved else "undecided",
                 limit="locked_grid" if n_clashes[grid] else limit,
-                reason=why(done.sub, rows, low=rules.low, high=rules.high) or done.reason,
-                relaxation=relaxation,
+                reason=way.reason,
+                relaxation=way.relaxation,
+                split=None if way.split is None else (int(done.sub.rows[way.split[0]]), way.split[1]),
                 needs_join=done.sub.households < rules.low,
             )
         )

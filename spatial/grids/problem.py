@@ -75,10 +75,12 @@ class GridProblem:
 class GridFault:
     """One grid (or the rows of one lock) that breaks a limit, and the smallest relaxation.
 
-    ``relaxation`` maps a setting of ``grids`` to the value nearest to today's at which the whole
-    connected part can be planned (``min_households`` or ``max_households``; empty where no single
-    limit helps). ``needs_join`` says that the part is too small to hold one grid, so that joining it
-    to its neighbour across the gap is the other way out.
+    ``state`` tells whether it is proved that something has to be wrong there. ``relaxation`` maps a
+    setting of ``grids`` to the value nearest to today's at which these rows, and what is wrong beside
+    them, were cut well (``min_households`` or ``max_households``; empty where no single limit helps).
+    ``split`` is a row that touches them, and how many of its households would make them whole if it
+    were in two. ``needs_join`` says that the part is too small to hold one grid, so that joining it to
+    its neighbour across the gap is the other way out.
     """
 
     part: int
@@ -89,6 +91,7 @@ class GridFault:
     limit: FaultLimit
     reason: str
     relaxation: Mapping[str, int]
+    split: tuple[int, int] | None
     needs_join: bool
 
 

@@ -76,6 +76,10 @@ def _relaxations(each: GridFault, units: Units) -> list[str]:
     heavy = len(each.rows) == 1 and each.limit == "max_households"
     if heavy and units.table["part"].iloc[units.served[each.rows[0]]] == 0:
         ways.append("set grids.split_buildings = true")
+    if each.split is not None:
+        row, n = units.served[each.split[0]], each.split[1]
+        name, households = units.table["household_id"].iloc[row], units.weight[each.split[0]]
+        ways.append(f"enter {name}, a row of {households} households, as two rows so that {n} of them join")
     return ways
 
 

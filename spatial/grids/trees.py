@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from spatial.grids.problem import Ints, Sub
+from spatial.grids.regions import Ground, Layout, Work, mend
 
 __all__ = ["HOUSEHOLD_FAULT", "MISS_FAULT", "clashes", "fault_size", "random_tree", "start", "touching_grids"]
 
@@ -26,7 +27,9 @@ MISS_FAULT = 1e6
 _BISECTIONS = 14
 _WIDEST_REGION = 11  # grids
 _TREES_PER_REGION = 4
-_SWEEPS = 3
+_SWEEPS = 2
+_EXACT_WORK = 200_000  # steps of exact cuts, for what no tree mends
+_EXACT_STEPS = 20_000  # for one neighbourhood
 
 
 @njit(cache=True, nogil=True)
@@ -242,6 +245,10 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
     for attempt in range(tries):
         grid = _whole_cut(sub, low, high, K, seed * 1009 + attempt)
         grid = _mend(sub, grid, low, high, seed * 1013 + 65537 * attempt)
+        if any(fault_size(sub, grid, low, high)):
+            layout = Layout(Ground.of(sub), grid, low, high)
+            mend(layout, layout.wrong(), keep_count=K > 0, work=Work(_EXACT_WORK), most=_EXACT_STEPS)
+            grid = layout.labels()
         wrong_count = K > 0 and int(grid.max()) + 1 != K
         if best is None or (wrong_count, fault_size(sub, grid, low, high)) < (
             K > 0 and int(best.max()) + 1 != K,
@@ -312,28 +319,41 @@ def _tree(sub: Sub, rows: Ints, draw: int) -> tuple[Ints, Ints, Ints]:
 def _fit_count(sub: Sub, grid: Ints, low: int, high: int, K: int, draw: int) -> Ints:
     """Join the lightest touching pairs, or halve the heaviest grids, until there are ``K``."""
     grid = grid.copy()
-    while int(grid.max()) + 1 > K:
+    while (surplus := int(grid.max()) + 1 - K) > 0:
         pairs = touching_grids(sub, grid)
         households = np.bincount(grid, sub.weight)
-        keep, drop = pairs[np.argmin(households[pairs].sum(axis=1))]
-        grid[grid == drop] = keep
-        grid = np.unique(grid, return_inverse=True)[1]
-    for _ in range(K):
+        new = np.arange(len(households))
+        taken = np.zeros(len(households), bool)
+        for keep, drop in pairs[np.argsort(households[pairs].sum(axis=1), kind="stable")]:
+            if surplus and not taken[keep] and not taken[drop]:
+                taken[[keep, drop]] = True
+                new[drop] = keep
+                surplus -= 1
+        grid = np.unique(new[grid], return_inverse=True)[1]
+    while (lack := K - int(grid.max()) - 1) > 0:
         n_grids = int(grid.max()) + 1
-        if n_grids >= K:
+        households = np.where(np.bincount(grid) < 2, 0, np.bincount(grid, sub.weight))
+        by_grid = np.argsort(grid, kind="stable")
+        begin = np.searchsorted(grid[by_grid], np.arange(n_grids + 1))
+        made = 0
+        for each in np.argsort(-households, kind="stable")[: np.count_nonzero(households)]:
+            if made == lack:
+                break
+            rows = by_grid[begin[each] : begin[each + 1]]
+            half = _halved(sub, rows, low, high, draw)
+            grid[rows[half > 0]] = n_grids + made
+            made += int(half.max())
+        if not made:
             break
-        households = np.bincount(grid, sub.weight).astype(float)
-        households[np.bincount(grid) < 2] = 0
-        rows = np.flatnonzero(grid == int(np.argmax(households)))
-        if len(rows) < 2:
-            break
-        half = _recut(sub, rows, low, high, 2, draw)
-        if half.max() == 0:  # the programme would rather not cut
-            half = _take_some_off(sub, rows, draw)
-        if half.max() == 0:
-            break
-        grid[rows[half > 0]] = n_grids + half[half > 0] - 1
     return grid
+
+
+def _halved(sub: Sub, rows: Ints, low: int, high: int, draw: int) -> Ints:
+    """Two grids of ``rows``; one if a lock forbids it."""
+    half = _recut(sub, rows, low, high, 2, draw)
+    if half.max() == 1:
+        return half
+    return _take_some_off(sub, rows, draw)  # the programme would rather not cut, or cut more
 
 
 def _take_some_off(sub: Sub, rows: Ints, draw: int) -> Ints:
@@ -349,39 +369,137 @@ def _take_some_off(sub: Sub, rows: Ints, draw: int) -> Ints:
 def _mend(sub: Sub, grid: Ints, low: int, high: int, draw: int) -> Ints:
     """Cut faulty grids anew together with 1, 2, … of their neighbours, the number of grids kept."""
     grid = grid.copy()
-    K = int(grid.max()) + 1
-    for sweep in range(_SWEEPS):
-        before = fault_size(sub, grid, low, high)
-        for width in range(2, min(_WIDEST_REGION, K) + 1):
-            for each in _faulty(sub, grid, low, high):
-                for attempt in range(_TREES_PER_REGION):
-                    trial = draw + 7919 * attempt + 31 * int(each) + 101 * width + sweep
-                    region = _region(sub, grid, int(each), width, trial)
-                    if _recut_region(sub, grid, region, low, high, trial):
-                        break
-        after = fault_size(sub, grid, low, high)
-        if not any(after) or after == before:
-            break
+    rows = np.arange(len(grid))
+    cap = _cap(sub, low, high)
+    _mend_regions(sub.indptr, sub.indices, sub.weight, sub.locked, grid, rows, low, high, draw % 2**31, cap)
     return grid
 
 
-def _faulty(sub: Sub, grid: Ints, low: int, high: int) -> Ints:
-    households = np.bincount(grid, sub.weight)
-    return np.flatnonzero((households < low) | (households > high) | (clashes(sub, grid) > 0))
+@njit(cache=True, nogil=True)
+def _mend_regions(indptr, indices, weight, locked, grid, rows, low, high, draw, cap):  # type: ignore[no-untyped-def]
+    """Mend ``grid`` in place: regions of touching grids, grown at random, are cut anew on fresh trees.
+
+    A new cut is taken where it leaves a smaller fault. Everything done for a region takes time in
+    proportion to its rows.
+    """
+    np.random.seed(draw)
+    n = len(grid)
+    n_grids = 0
+    for row in range(n):
+        n_grids = max(n_grids, grid[row] + 1)
+    widest = min(_WIDEST_REGION, n_grids)
+    first = np.full(n_grids, -1, np.int64)  # a row of each grid
+    after = np.full(n, -1, np.int64)  # the next row of the same grid
+    for row in range(n - 1, -1, -1):
+        after[row] = first[grid[row]]
+        first[grid[row]] = row
+    mark = np.zeros(n, np.int64)
+    place = np.full(n_grids, -1, np.int64)  # of a grid in the region
+    region = np.empty(widest, np.int64)
+    faulty = np.empty(n_grids, np.int64)
+    for _ in range(_SWEEPS):
+        changed = False
+        n_faulty = 0
+        for each in range(n_grids):
+            faulty[n_faulty] = each
+            n_faulty += _grid_fault(each, first, after, weight, locked, low, high) > 0
+        for width in range(2, widest + 1):
+            for at in range(n_faulty):
+                each = faulty[at]
+                for _ in range(_TREES_PER_REGION):
+                    fault = _grid_fault(each, first, after, weight, locked, low, high)
+                    if fault == 0:
+                        break
+                    region[0] = each
+                    place[each] = 0
+                    n_region = 1
+                    while n_region < width:
+                        other = _some_neighbour(indptr, indices, grid, first, after, place, region, n_region)
+                        if other < 0:
+                            break
+                        region[n_region] = other
+                        place[other] = n_region
+                        n_region += 1
+                    n_rows = 0
+                    before = 0.0
+                    for which in range(n_region):
+                        before += _grid_fault(region[which], first, after, weight, locked, low, high)
+                        row = first[region[which]]
+                        while row >= 0:
+                            rows[n_rows] = row
+                            n_rows += 1
+                            row = after[row]
+                    order, parent, _ = random_tree(indptr, indices, locked, rows, n_rows, mark, -1)
+                    piece, count = _cut_to_count(
+                        order, parent, weight, locked, low, high, n_region, _BISECTIONS, cap
+                    )
+                    if count == n_region:
+                        _relink(order, piece, region, n_region, first, after)
+                        left = 0.0
+                        for which in range(n_region):
+                            left += _grid_fault(region[which], first, after, weight, locked, low, high)
+                        if left < before:
+                            changed = True
+                            for spot in range(n_rows):
+                                grid[order[spot]] = region[piece[spot]]
+                        else:
+                            for spot in range(n_rows):
+                                piece[spot] = place[grid[order[spot]]]
+                            _relink(order, piece, region, n_region, first, after)
+                    for which in range(n_region):
+                        place[region[which]] = -1
+        if not changed:
+            break
 
 
-def _recut_region(sub: Sub, grid: Ints, region: Ints, low: int, high: int, draw: int) -> bool:
-    """Cut the grids of ``region`` anew, in place, if that leaves a smaller fault; True if none is left."""
-    rows = np.flatnonzero(np.isin(grid, region))
-    now = np.searchsorted(region, grid[rows])
-    trial = _recut(sub, rows, low, high, len(region), draw)
-    if int(trial.max()) + 1 != len(region):
-        return False
-    left = _fault_of(sub, rows, trial, low, high)
-    if left >= _fault_of(sub, rows, now, low, high):
-        return False
-    grid[rows] = region[trial]
-    return not any(left)
+@njit(cache=True, nogil=True)
+def _grid_fault(each, first, after, weight, locked, low, high):  # type: ignore[no-untyped-def]
+    """Households of a faulty grid, then by how many it misses the limits; 0 for a sound one."""
+    households = 0
+    n_locks = 0
+    row = first[each]
+    while row >= 0:
+        households += weight[row]
+        if locked[row] >= 0:
+            n_locks += 1
+            other = first[each]
+            while other != row:
+                if locked[other] == locked[row]:
+                    n_locks -= 1
+                    break
+                other = after[other]
+        row = after[row]
+    miss = max(low - households, households - high, 0) + high * max(n_locks - 1, 0)
+    return HOUSEHOLD_FAULT * households + MISS_FAULT * miss if miss > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _some_neighbour(indptr, indices, grid, first, after, place, region, n_region):  # type: ignore[no-untyped-def]
+    """A grid that touches the region, drawn by how often it does; −1 where there is none."""
+    met = 0
+    found = -1
+    for which in range(n_region):
+        row = first[region[which]]
+        while row >= 0:
+            for at in range(indptr[row], indptr[row + 1]):
+                other = grid[indices[at]]
+                if place[other] < 0:
+                    met += 1
+                    if np.random.randint(met) == 0:
+                        found = other
+            row = after[row]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _relink(rows, piece, region, n_region, first, after):  # type: ignore[no-untyped-def]
+    """Make each piece the rows of its grid of the region."""
+    for which in range(n_region):
+        first[region[which]] = -1
+    for spot in range(len(rows) - 1, -1, -1):
+        each = region[piece[spot]]
+        after[rows[spot]] = first[each]
+        first[each] = rows[spot]
 
 
 def touching_grids(sub: Sub, grid: Ints) -> Ints:
@@ -389,18 +507,3 @@ def touching_grids(sub: Sub, grid: Ints) -> Ints:
     owner = np.repeat(grid, np.diff(sub.indptr))
     other = grid[sub.indices]
     return np.unique(np.column_stack((owner, other))[owner < other], axis=0)
-
-
-def _region(sub: Sub, grid: Ints, each: int, width: int, draw: int) -> Ints:
-    """``width`` grids in one piece around ``each``, grown at random (all of them if fewer), sorted."""
-    rng = np.random.default_rng(draw)
-    inside = np.zeros(int(grid.max()) + 1, bool)
-    inside[each] = True
-    owner = np.repeat(grid, np.diff(sub.indptr))
-    other = grid[sub.indices]
-    for _ in range(width - 1):
-        around = np.unique(other[inside[owner] & ~inside[other]])
-        if not len(around):
-            break
-        inside[rng.choice(around)] = True
-    return np.flatnonzero(inside)

@@ -1,6 +1,7 @@
 """The only package that knows a solver: covering, medians, partitions → choice, value, proven bound."""
 
 from spatial.solve.columns import Columns
+from spatial.solve.contiguous import connected_parts
 from spatial.solve.cover import (
     cover_bound,
     cover_limits,
@@ -19,6 +20,7 @@ from spatial.solve.solution import Solution, gap_between
 __all__ = [
     "Columns",
     "Solution",
+    "connected_parts",
     "cover_bound",
     "cover_limits",
     "cover_order",
