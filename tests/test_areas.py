@@ -21,7 +21,7 @@ from spatial.adjacency import voronoi_cells
 from spatial.grids import plan_grids
 from spatial.grids.area_notes import area_notes
 from spatial.grids.areas import grid_areas
-from spatial.grids.coverage import dissolve, faces_of
+from spatial.grids.coverage import faces_of
 from spatial.grids.outlines import calm
 from spatial.grids.ties import Households, keep_alleys
 from spatial.load import Site, read_site
@@ -291,7 +291,7 @@ ZIGZAG = LineString([(50, 0), (50.6, 20), (49.4, 40), (50.6, 60), (49.4, 80), (5
 
 
 def two_pieces() -> np.ndarray:
-    return dissolve(faces_of(np.array([ZIGZAG]), GROUND), np.array([0, 1]))[0]
+    return faces_of(np.array([ZIGZAG]), GROUND)
 
 
 def test_a_zigzag_with_nothing_in_the_way_becomes_straight() -> None:

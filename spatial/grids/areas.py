@@ -129,21 +129,23 @@ def _along(alleys: Alleys) -> Seeds:
     return Seeds(shapely.get_coordinates(points), alleys.grid[kept[line]])
 
 
-def _settle(faces: Shapes, grid: Ints, doors: Seeds, *, least_m2: float = 0.0) -> tuple[Shapes, Ints]:
-    """Pieces, once those without a door of their own have joined the neighbour they share most edge with.
+def _settle(pieces: Shapes, grid: Ints, doors: Seeds, *, least_m2: float = 0.0) -> tuple[Shapes, Ints]:
+    """Pieces once those without a door of their own have joined the neighbour they share most edge with.
 
     So do those smaller than ``least_m2``, but the largest piece of a grid stays. What no neighbour borders
     on keeps its grid, or has that of the nearest door.
     """
-    pieces, grid = dissolve(faces, grid)
     area_m2 = shapely.area(pieces)
     lived = _lived(pieces, grid, doors)
     settled = lived & (area_m2 >= least_m2)
     order = np.lexsort((-area_m2, ~lived, grid))
     order = order[grid[order] >= 0]
     settled[order[np.unique(grid[order], return_index=True)[1]]] = True
-    one, two, shared_m = shared_edges(pieces)
     open_, firm = ~settled & (grid != WATER), settled & (grid != WATER)
+    if not open_.any():
+        return pieces, grid
+    before, grid = grid, grid.copy()
+    one, two, shared_m = shared_edges(pieces)
     while True:
         edge = open_[one] & firm[two]
         if not edge.any():
@@ -156,12 +158,12 @@ def _settle(faces: Shapes, grid: Ints, doors: Seeds, *, least_m2: float = 0.0) -
     alone = np.flatnonzero(grid == NOBODY)
     middles = shapely.get_coordinates(shapely.centroid(pieces[alone]))
     grid[alone] = doors.grid[KDTree(doors.xy).query(middles)[1]]
-    return dissolve(pieces, grid)
+    return dissolve(pieces, grid, grid[grid != before])
 
 
 def _lived(pieces: Shapes, grid: Ints, doors: Seeds) -> np.ndarray:
     """Pieces with a door of their grid."""
-    piece, door = shapely.STRtree(shapely.points(doors.xy)).query(pieces, predicate="intersects")
+    piece, door = doors.tree.query(pieces, predicate="intersects")
     lived = np.zeros(len(pieces), dtype=bool)
     lived[piece[grid[piece] == doors.grid[door]]] = True
     return lived
@@ -169,7 +171,7 @@ def _lived(pieces: Shapes, grid: Ints, doors: Seeds) -> np.ndarray:
 
 def _share_water(faces: Shapes, grid: Ints, doors: Seeds) -> tuple[Shapes, Ints]:
     """Settled pieces, barriers with an area divided down their middle between the grids on their banks."""
-    pieces, grid = _settle(faces, grid, doors)
+    pieces, grid = _settle(*dissolve(faces, grid, grid), doors)
     if not (grid == WATER).any():
         return pieces, grid
     bank, owner = _banks(pieces, grid)
@@ -182,7 +184,7 @@ def _share_water(faces: Shapes, grid: Ints, doors: Seeds) -> tuple[Shapes, Ints]
         mine = np.flatnonzero(of == each)
         seeds = bank.take(owner == each)
         grid[mine] = seeds.grid[KDTree(seeds.xy).query(at[mine])[1]]
-    return _settle(faces, grid, doors)
+    return _settle(*dissolve(faces, grid, grid), doors)
 
 
 def _banks(pieces: Shapes, grid: Ints) -> tuple[Seeds, Ints]:
@@ -220,18 +222,21 @@ def _tied(
     A grid for which that is no use, or at whose cost another one stays apart, does without.
     """
     before = _excess(pieces, grid, doors)
+    best, least = (pieces, grid, list[Tie]()), before.sum()
     hopeless = np.zeros(0, dtype=np.int64)
     for _ in range(ROUNDS):
         tied = _tie_all(pieces, grid, households, doors, alleys, houses, hopeless)
         left = _excess(tied[0], tied[1], doors)
+        if left.sum() <= least:
+            best, least = tied, left.sum()
         useless = [each.grid for each in tied[2] if left[each.grid] >= before[each.grid]]
         worse = np.flatnonzero(left > before)
         if not useless and not len(worse):
-            return tied
+            break
         hurt = shapely.union_all(pieces[np.isin(grid, worse)])
         costly = [each.grid for each in tied[2] if shapely.intersects(each.ground, hurt)]
         hopeless = np.union1d(hopeless, [*useless, *costly, *worse]).astype(np.int64)
-    return pieces, grid, []
+    return best
 
 
 def _tie_all(
@@ -262,10 +267,12 @@ def _tie_all(
 def _with_ties(pieces: Shapes, grid: Ints, ties: Sequence[Tie], doors: Seeds) -> tuple[Shapes, Ints]:
     ground = np.array([each.ground for each in ties], dtype=object)
     faces, of = split_pieces(pieces, shapely.boundary(ground))
-    grid = grid[of]
-    tie = containing(ground, shapely.point_on_surface(faces))
-    grid[tie >= 0] = np.array([each.grid for each in ties])[tie[tie >= 0]]
-    return _settle(faces, grid, doors)
+    cut = np.flatnonzero(np.bincount(of)[of] > 1)
+    grid, tie_grid = grid[of], np.array([each.grid for each in ties])
+    changed = np.union1d(grid[cut], tie_grid)
+    tie = containing(ground, shapely.point_on_surface(faces[cut]))
+    grid[cut[tie >= 0]] = tie_grid[tie[tie >= 0]]
+    return _settle(*dissolve(faces, grid, changed), doors)
 
 
 def _excess(pieces: Shapes, grid: Ints, doors: Seeds) -> Ints:

@@ -8,6 +8,7 @@ halfway between houses, or along the alley or barrier where the houses across it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -46,6 +47,11 @@ class Seeds:
 
     xy: Floats
     grid: Ints
+
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        """The points to be looked up in polygons."""
+        return shapely.STRtree(shapely.points(self.xy))
 
     def take(self, rows: Ints | Bools) -> Seeds:
         """The given rows."""

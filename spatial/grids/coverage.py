@@ -80,14 +80,19 @@ def _noded_faces(lines: Shapes) -> Shapes:
     return shapely.get_parts(shapely.polygonize(shapely.get_parts(network)))
 
 
-def dissolve(faces: Shapes, label: Ints) -> tuple[Shapes, Ints]:
-    """Pieces: the connected unions of the faces of each label, and their label."""
-    labels = np.unique(label)
-    order = np.argsort(label, kind="stable")
-    groups = np.split(faces[order], np.searchsorted(label[order], labels[1:]))
-    unions = np.array([shapely.coverage_union_all(each) for each in groups], dtype=object)
+def dissolve(faces: Shapes, label: Ints, among: Ints) -> tuple[Shapes, Ints]:
+    """Pieces: the connected unions of the faces of each label, and their label.
+
+    Faces of labels that are not ``among`` those given are pieces already.
+    """
+    open_ = np.isin(label, among)
+    if not open_.any():
+        return faces, label
+    order = np.flatnonzero(open_)[np.argsort(label[open_], kind="stable")]
+    labels, first = np.unique(label[order], return_index=True)
+    unions = [shapely.coverage_union_all(each) for each in np.split(faces[order], first[1:])]
     pieces, at = shapely.get_parts(shapely.normalize(unions), return_index=True)
-    return pieces, labels[at]
+    return np.concatenate([faces[~open_], pieces]), np.concatenate([label[~open_], labels[at]])
 
 
 def multipolygons(pieces: Shapes, label: Ints, n: int) -> Shapes:
