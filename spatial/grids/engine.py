@@ -42,6 +42,7 @@ _BOUND_BY = "Lagrangian"
 _COUNTS = 5  # numbers of grids tried where the plain one has no feasible start
 _MOVES = 4  # away from the plain number, to keep village groups whole
 _FAULTY_TRIES = 2
+_FEWEST_ROUNDS = 120  # of the bound of a large component
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class _Work:
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(Work(sweeps=2, anneals=3, steps=8), rounds=150, tries=4),
-    "normal": _Work(Work(sweeps=6, anneals=4, steps=12), rounds=400, tries=8),
-    "thorough": _Work(Work(sweeps=20, anneals=8, steps=20), rounds=1000, tries=16, prove_households=600),
+    "quick": _Work(Work(4, 2, 40_000, anneals=3, steps=8), rounds=150, tries=4),
+    "normal": _Work(Work(12, 3, 160_000, anneals=4, steps=10), rounds=400, tries=8),
+    "thorough": _Work(Work(40, 8, 800_000, anneals=8, steps=16), rounds=1000, tries=16, prove_households=600),
 }
 
 
@@ -226,7 +227,7 @@ def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
 
 def _plain_rules(rules: _Rules) -> _Rules:
     """Less work for the plan at the plain number, which is only there to compare with."""
-    return replace(rules, work=replace(rules.work, search=replace(rules.work.search, sweeps=1)))
+    return replace(rules, work=replace(rules.work, search=replace(rules.work.search, sweeps=2)))
 
 
 class _Starts:
@@ -367,7 +368,8 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     if K == 1:
         return _Component(rows, grid, K, np.zeros(len(rows)), value_m)
     limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
-    price = search_prices(sub, limits, value_m=value_m, rounds=rules.work.rounds)
+    rounds = max(_FEWEST_ROUNDS, rules.work.rounds * min(5000, sub.households) // sub.households)
+    price = search_prices(sub, limits, value_m=value_m, rounds=rounds)
     bound_m = min(max(lower_bound(sub, price, limits), 0.0), value_m)
     component = _Component(rows, grid, K, price, bound_m)
     if sub.households > rules.work.prove_households:

@@ -40,11 +40,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Work:
-    """Work allowed, in steps."""
+    """Work allowed; large components get fewer sweeps, so that they end in a reasonable time."""
 
     sweeps: int
+    fewest_sweeps: int
+    household_sweeps: int  # sweeps times households, down to the fewest sweeps
     anneals: int  # per window and sweep
     steps: int  # per household and anneal
+
+    def sweeps_of(self, households: int) -> int:
+        return min(self.sweeps, max(self.fewest_sweeps, self.household_sweeps // households))
 
 
 def improve(sub: Sub, grid: Ints, terms: Terms, work: Work, *, seed: int, threads: int) -> Ints:
@@ -57,7 +62,7 @@ def improve(sub: Sub, grid: Ints, terms: Terms, work: Work, *, seed: int, thread
     pool = _Pool()
     cost = _add_whole(pool, sub, grid, terms)
     small_gains = 0
-    for sweep in range(work.sweeps):
+    for sweep in range(work.sweeps_of(sub.households)):
         rng = np.random.default_rng((seed, sweep))
         jobs = [
             _Window(rows, grid[rows], int(draw))
