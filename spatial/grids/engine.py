@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.decide import Settled, counts, cut_into, decide, plain_count, reachable, settle, ways_out
+from spatial.grids.exact import Work as ProofWork
 from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
 from spatial.grids.improve import Terms, Work, improve
@@ -52,12 +53,21 @@ class _Work:
     search: Work
     rounds: int  # of the bound
     tries: int  # of a feasible start
-    prove_households: int = 0  # up to which a component's optimum is proved
+    prove_households: int = 0  # up to which a component's optimum is proved, if the steps suffice
+    prove_steps: int = 0
+    prove_among: int = 0  # households of a problem up to which its components are proved at all
 
 
 _WORK: dict[Effort, _Work] = {
     "quick": _Work(Work(4, 2, 40_000, anneals=3, steps=8), rounds=150, tries=4),
-    "normal": _Work(Work(12, 3, 160_000, anneals=4, steps=10), rounds=400, tries=8),
+    "normal": _Work(
+        Work(12, 3, 160_000, anneals=4, steps=10),
+        rounds=400,
+        tries=8,
+        prove_households=600,
+        prove_steps=10**8,
+        prove_among=2000,
+    ),
     "thorough": _Work(Work(40, 8, 800_000, anneals=8, steps=16), rounds=1000, tries=16, prove_households=600),
 }
 
@@ -71,6 +81,7 @@ class _Rules:
     target: int
     group_cost_m: float
     work: _Work
+    proves: bool
     seed: int
     threads: int
 
@@ -136,6 +147,7 @@ def partition(
         settings.target_households,
         settings.group_cost_m,
         _WORK[effort],
+        int(problem.weight.sum()) <= _WORK[effort].prove_among,
         seed,
         threads,
     )
@@ -372,9 +384,9 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     price = search_prices(sub, limits, value_m=value_m, rounds=rounds)
     bound_m = min(max(lower_bound(sub, price, limits), 0.0), value_m)
     component = _Component(rows, grid, K, price, bound_m)
-    if sub.households > rules.work.prove_households:
+    if not rules.proves or sub.households > rules.work.prove_households:
         return component
-    proof = prove(sub, grid, limits, price_m=price)
+    proof = prove(sub, grid, limits, price_m=price, work=ProofWork(steps=rules.work.prove_steps))
     if proof is None:
         return component
     component = replace(component, grid=proof.grid, reproducible=not proof.stopped)
