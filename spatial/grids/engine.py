@@ -65,7 +65,7 @@ _WORK: dict[Effort, _Work] = {
         rounds=400,
         tries=8,
         prove_households=600,
-        prove_steps=10**8,
+        prove_steps=6 * 10**7,
         prove_among=2000,
     ),
     "thorough": _Work(Work(40, 8, 800_000, anneals=8, steps=16), rounds=1000, tries=16, prove_households=600),
