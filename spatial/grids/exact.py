@@ -60,7 +60,7 @@ class Work:
     """Work allowed, counted in steps."""
 
     nodes: int = 2000  # of the search tree
-    steps: int = 6 * 10**9  # pairs priced, times the nodes of the diagram
+    steps: int = 12 * 10**9  # pairs priced, times the nodes of the diagram
     rounds: int = 200  # of pricing per node
     sets: int = 20_000  # listed at once
     diagram: int = 60_000  # nodes of the diagram
