@@ -68,7 +68,14 @@ _WORK: dict[Effort, _Work] = {
         prove_steps=6 * 10**7,
         prove_among=2000,
     ),
-    "thorough": _Work(Work(40, 8, 800_000, anneals=8, steps=16), rounds=1000, tries=16, prove_households=600),
+    "thorough": _Work(
+        Work(40, 8, 800_000, anneals=8, steps=16),
+        rounds=1000,
+        tries=16,
+        prove_households=600,
+        prove_steps=12 * 10**9,
+        prove_among=5000,
+    ),
 }
 
 
