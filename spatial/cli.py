@@ -75,6 +75,10 @@ def plan(
     settings: SettingsFile = None,
     set_: Sets = None,
     only: Only = ALL_PARTS,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="PLAN", help="Earlier plan whose grids and codes are kept."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing when a promise can't be kept.")
     ] = False,
@@ -83,7 +87,7 @@ def plan(
 ) -> None:
     """Plan grids, lamps and boards and write a plan folder."""
     overrides = [*(set_ or []), *([f"work.seed={seed}"] if seed is not None else [])]
-    made = _plan(folder, out, settings, overrides, only.split(","), strict=strict)
+    made = _plan(folder, out, settings, overrides, only.split(","), keep=keep, strict=strict)
     if as_json:
         _print_json(made)
 
@@ -168,6 +172,7 @@ def _plan(
     overrides: Sequence[str],
     only: Sequence[str],
     *,
+    keep: Path | None = None,
     strict: bool,
 ) -> dict[str, Any]:
     """Read, plan and publish; returns what ``--json`` prints."""
@@ -176,14 +181,16 @@ def _plan(
     if not _compiled():
         _say("first use on this machine: compiling takes about half a minute")
     with _stage("reading", timings):
+        from spatial.earlier import read_earlier
         from spatial.load import read_site
 
+        earlier = read_earlier(keep) if keep is not None else None
         site = read_site(folder, known)
     from spatial.plan import PARTS, make_plan, publishing, write_plan
 
     parts = [each for each in PARTS if each in only] + [each for each in only if each not in PARTS]
     with _stages(timings) as report:
-        made = make_plan(site, known, only=parts, report=report)
+        made = make_plan(site, known, only=parts, earlier=earlier, report=report)
     if strict and made.faults:
         _tell_faults(made.faults)
         raise typer.Exit(1)

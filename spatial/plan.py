@@ -30,6 +30,7 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from spatial.earlier import EarlierPlan, kept_codes, planned_grids, refuse_other
 from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
@@ -91,7 +92,12 @@ class _Parts:
 
 
 def make_plan(
-    site: Site, settings: Settings, *, only: Sequence[str] = PARTS, report: Report = lambda stage: None
+    site: Site,
+    settings: Settings,
+    *,
+    only: Sequence[str] = PARTS,
+    earlier: EarlierPlan | None = None,
+    report: Report = lambda stage: None,
 ) -> Plan:
     """Plan grids, lamps and boards for a checked site.
 
@@ -103,23 +109,28 @@ def make_plan(
         Same site and settings give the same plan, whatever the machine's threads or speed.
     only : sequence of {"grids", "lamps", "boards"}
         The parts to plan; the summary's other sections are null.
+    earlier : EarlierPlan, optional
+        A plan whose grids are kept wherever they can be, with their numbers and those of branches and
+        workers; lamps and boards are sited anew, and one that stands where one stood keeps its code.
     report : callable
         Told the name of each stage as it begins.
 
     Raises
     ------
     DataError
-        A part or setting asks for what the site or ``only`` leaves out.
+        A part or setting asks for what the site or ``only`` leaves out, or the earlier plan can't be kept.
     InfeasibleError
         Nothing at all can be planned.
     """
     _check_parts(site, settings, only)
+    if earlier is not None:
+        _check_earlier(earlier, site, settings, only)
     report("network")
     network = build_network(site, settings)
     grids = lamps = boards = None
     if "grids" in only:
         report("grids")
-        grids = plan_grids(site, network, settings)
+        grids = plan_grids(site, network, settings, earlier=earlier)
     if "lamps" in only:
         report("lamps")
         lamps = plan_lamps(site, network, settings)
@@ -128,10 +139,12 @@ def make_plan(
         boards = plan_boards(site, network, settings)
     report("summary")
     parts = _Parts(grids, lamps, boards)
-    layers = _join(site, network, settings, parts)
+    layers = _join(site, network, settings, parts, earlier)
     remarks = [*site.remarks, *network.remarks, *(each for part in parts.planned for each in part.remarks)]
-    summary = _summary(site, settings, remarks, parts)
+    summary = _summary(site, settings, remarks, parts, earlier)
     bounds = {key: value for part in parts.planned for key, value in part.bounds.items()}
+    if grids is not None:
+        bounds |= planned_grids(layers["households"])
     return Plan(layers, summary, _site_as_planned(site, network, parts), bounds)
 
 
@@ -162,10 +175,18 @@ def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
         raise DataError("this can't be planned as asked", faults)
 
 
+def _check_earlier(earlier: EarlierPlan, site: Site, settings: Settings, only: Sequence[str]) -> None:
+    if "grids" not in only:
+        raise DataError("--keep keeps grids; add them to --only, or leave --keep out")
+    refuse_other(earlier, site, settings)
+
+
 # ── joining the parts into the layers of the contract ────────────────────────────────────────────────
 
 
-def _join(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) -> dict[str, Any]:
+def _join(
+    site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts, earlier: EarlierPlan | None
+) -> dict[str, Any]:
     grids, lamps, boards = parts.grids, parts.lamps, parts.boards
     layers: dict[str, Any] = {"alleys": _alleys(site, network, settings, parts)}
     if grids is not None:
@@ -180,6 +201,12 @@ def _join(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts) 
         layers["lamp_curve"] = lamps.curve
     if boards is not None:
         layers["boards"] = _boards(boards, grids)
+    if earlier is not None:
+        given = {"lamps": ("lamp_code", earlier.lamps), "boards": ("board_code", earlier.boards)}
+        for name, (code, before) in given.items():
+            if name in layers:
+                xy = layers[name][["x", "y"]].to_numpy(dtype=np.float64)
+                layers[name] = layers[name].assign(**{code: kept_codes(layers[name][code], xy, before)})
     return {name: _conform(layers[name], each) for name, each in PLAN_LAYERS.items() if name in layers}
 
 
@@ -275,7 +302,13 @@ def _site_as_planned(site: Site, network: AlleyNetwork, parts: _Parts) -> Site:
 # ── the summary ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _summary(site: Site, settings: Settings, remarks: Sequence[Remark], parts: _Parts) -> dict[str, Any]:
+def _summary(
+    site: Site,
+    settings: Settings,
+    remarks: Sequence[Remark],
+    parts: _Parts,
+    earlier: EarlierPlan | None,
+) -> dict[str, Any]:
     """``summary.json`` as plain values, in the order of the contract."""
     plain = settings.to_dict()
     plain["work"].pop("threads")  # decides the time a plan takes, never the plan
@@ -284,6 +317,7 @@ def _summary(site: Site, settings: Settings, remarks: Sequence[Remark], parts: _
         "seed": settings.work.seed,
         "versions": {name: version(name) for name in _VERSIONED} | _engine_versions(),
         "inputs": [{"file": each.file, "sha256": each.sha256} for each in site.inputs],
+        "kept": earlier and {"plan_id": earlier.plan_id, "sha256": earlier.sha256},
         "settings": plain,
     }
     sections = {

@@ -494,6 +494,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "seed",
         "versions",
         "inputs",
+        "kept",
         "settings",
         "notes",
         "doubts",

@@ -198,7 +198,7 @@ def _stretches() -> GeoDataFrame:
 def _summary(least: int) -> dict[str, Any]:
     settings = _settings(least).to_dict()
     settings["work"].pop("threads")
-    about = {"crs": "EPSG:4548", "seed": 1, "versions": {}, "inputs": [], "settings": settings}
+    about = {"crs": "EPSG:4548", "seed": 1, "versions": {}, "inputs": [], "kept": None, "settings": settings}
     named = json.dumps([about, ["grids", "lamps", "boards"]], sort_keys=True).encode()
     short = _told("grid-infeasible", "households", "households", ["H1", "H2", "H3"])
     lit_m, lightable_m = 60 + C1_M, 75 + C1_M

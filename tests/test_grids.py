@@ -22,7 +22,7 @@ from spatial.adjacency import touching
 from spatial.errors import DataError
 from spatial.grids import GridPlan, plan_grids
 from spatial.grids.levels import allowed_households, balance, link_grids, slots
-from spatial.grids.numbering import geographic_order, grid_codes
+from spatial.grids.numbering import geographic_order, name_grids
 from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.units import make_units, ride, side_by_side, slice_middles, split_rows
 from spatial.load import Site, read_site
@@ -185,8 +185,8 @@ def test_points_on_one_line_are_numbered_along_it() -> None:
 
 
 def test_codes_have_a_third_digit_past_99() -> None:
-    assert grid_codes("34", 99)[0] == "3401"
-    assert grid_codes("34", 100)[::99] == ["34001", "34100"]
+    assert name_grids("34", np.arange(1, 100)).code[0] == "3401"
+    assert name_grids("34", np.arange(1, 101)).code[::99] == ["34001", "34100"]
 
 
 def test_the_parts_of_a_building_lie_towards_the_rest_of_their_grids() -> None:
@@ -221,7 +221,7 @@ def nodes_of(
     xy = np.column_stack([100.0 * np.arange(n), np.zeros(n)])
     links = link_grids(np.arange(n), np.zeros(n, dtype=np.int64), (indptr, indices), xy)
     held = np.zeros((n, 0), dtype=np.int64) if locked is None else locked
-    return Nodes(links, np.array(households), xy, held, labels, grid_codes("", n))
+    return Nodes(links, np.array(households), xy, held, labels, name_grids("", np.arange(1, n + 1)).code)
 
 
 def grouped(nodes: Nodes, n_branches: int, n_workers: int, *more: str) -> Structure:

@@ -60,6 +60,24 @@ class Book:
         """The noded alleys, built anew from site.gpkg."""
         return build_network(self.site, self.settings)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the plan started from an earlier one, so that its numbers may have gaps."""
+        return self.summary.get("kept") is not None
+
+    def number_texts(self, grids: pd.DataFrame) -> pd.Series:
+        """The numbers of some grids as they stand in codes: padded to the digits of the largest.
+
+        Where codes were kept, to the fewest digits that any code has, since the earlier plan's largest
+        number may have been smaller.
+        """
+        ids = grids["grid_id"]
+        digits = max(2, len(str(ids.max())))
+        if self.is_kept:
+            shown = grids["code"].fillna("").str.removeprefix(self.settings.community.code)
+            digits = max(2, min(int(shown.str.len().min()), digits))
+        return ids.map(f"{{:0{digits}d}}".format)
+
     def has(self, section: str) -> bool:
         """Whether grids, lamps or boards were planned and their layers are there."""
         return self.summary.get(section) is not None and all(
@@ -159,7 +177,7 @@ def _layer_faults(layer: PlanLayer, rows: pd.DataFrame) -> Iterator[Remark]:
 
 def _plan_id(summary: Mapping[str, Any]) -> str:
     """The short hash of what a plan is made from."""
-    about = {name: summary.get(name) for name in ("crs", "seed", "versions", "inputs", "settings")}
+    about = {name: summary.get(name) for name in ("crs", "seed", "versions", "inputs", "kept", "settings")}
     planned = [each for each in _SECTION_LAYERS if summary.get(each) is not None]
     return hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]
 

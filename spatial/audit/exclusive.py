@@ -105,7 +105,7 @@ def _faults(book: Book, enclaves: Enclaves) -> Iterator[Remark]:
         return
     grids = grids.iloc[at].reset_index(drop=True)
     ids = grids["grid_id"]
-    for column, own in _own_columns(book, enclaves, ids).items():
+    for column, own in _own_columns(book, enclaves, grids).items():
         is_text = column in ("code", "name", "groups", "main_group", "leader_role")
         yield from column_differs(f"grids.{column}", ids, grids[column], own, text=is_text)
     for column in _EMPTY:
@@ -126,10 +126,9 @@ def _grid_of_place(enclaves: Enclaves, grids: pd.DataFrame) -> NDArray[np.int64]
     return np.array([int(each.argmax()) for each in shared_m2 if each.size], np.int64)
 
 
-def _own_columns(book: Book, enclaves: Enclaves, ids: pd.Series) -> dict[str, Any]:
+def _own_columns(book: Book, enclaves: Enclaves, grids: pd.DataFrame) -> dict[str, Any]:
     """The recounted columns of the exclusive grids, in the order of the places."""
     homes, n = book.site.layer("households"), len(enclaves.names)
-    number = ids.map(f"{{:0{max(2, len(str(ids.max())))}d}}".format)
     sums, groups, main = {}, [], []
     for name in ("households", *PEOPLE):
         known = homes[name].notna().any()
@@ -140,7 +139,7 @@ def _own_columns(book: Book, enclaves: Enclaves, ids: pd.Series) -> dict[str, An
         groups.append("、".join(count.index) or None)
         main.append(count.idxmax() if len(count) else None)
     return {
-        "code": book.settings.community.code + number,
+        "code": book.settings.community.code + book.number_texts(grids),
         "name": ["专属网格·" + each for each in enclaves.names],
         **sums,
         "groups": groups,

@@ -145,12 +145,7 @@ def _layer_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Rema
     for column in own.columns:
         is_text = column in ("groups", "main_group")
         yield from column_differs(f"grids.{column}", ids, grids[column], own[column], text=is_text)
-    digits = max(2, len(str(len(grids))))
-    number = ids.map(f"{{:0{digits}d}}".format)
-    yield from column_differs(
-        "grids.code", ids, grids["code"], book.settings.community.code + number, text=True
-    )
-    yield from column_differs("grids.name", ids, grids["name"], "第" + number + "网格", text=True)
+    yield from _name_faults(book)
     roles = ["网格长"] * len(grids)
     yield from column_differs("grids.leader_role", ids, grids["leader_role"], roles, text=True)
     at = "grids.meeting_household_id"
@@ -164,6 +159,19 @@ def _layer_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Rema
     said = book.layers["households"]
     at = "households.walk_to_meeting_m"
     yield from column_differs(at, said["household_id"], said["walk_to_meeting_m"], count.walk_m)
+
+
+def _name_faults(book: Book) -> Iterator[Remark]:
+    """Numbers from 1 on without a gap, unless they are an earlier plan's; codes and names made of them."""
+    grids = book.layers["grids"]
+    ids, number = grids["grid_id"], book.number_texts(grids)
+    if book.is_kept:
+        yield from rows_that(ids < 1, ids, "figure-differs", "are no number of a grid", at="grids.grid_id")
+    else:
+        yield from column_differs("grids.grid_id", ids, ids, np.arange(1, len(ids) + 1))
+    own = book.settings.community.code + number
+    yield from column_differs("grids.code", ids, grids["code"], own, text=True)
+    yield from column_differs("grids.name", ids, grids["name"], "第" + number + "网格", text=True)
 
 
 def _own_grids(roster: Roster, count: GridCount) -> DataFrame:

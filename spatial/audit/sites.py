@@ -27,7 +27,7 @@ def site_faults(book: Book, sites_layer: str, plan_layer: str, *, limit: int | N
     yield from column_differs(f"{plan_layer}.y", ids, chosen["y"], chosen.geometry.y)
     yield from rows_that(~ids.isin(sites.index), ids, "site-unknown", f"are not in {sites_layer}", at=at)
     yield from rows_that(ids.duplicated(), ids, "site-twice", "use a site that another row uses", at=at)
-    yield from _number_faults(chosen, plan_layer)
+    yield from _number_faults(chosen, plan_layer, kept=book.is_kept)
     known = chosen[ids.isin(sites.index)]
     ids, place = known["site_id"], sites.loc[known["site_id"]]
     moved_m = shapely.distance(known.geometry.to_numpy(), place.geometry.to_numpy())
@@ -45,12 +45,16 @@ def site_faults(book: Book, sites_layer: str, plan_layer: str, *, limit: int | N
         yield fault("too-many-sites", text, layer=plan_layer, column="site_id")
 
 
-def _number_faults(chosen: gpd.GeoDataFrame, plan_layer: str) -> Iterator[Remark]:
-    """Codes must be a letter and the numbers from 1 on, ranks the numbers from 1 on or empty."""
+def _number_faults(chosen: gpd.GeoDataFrame, plan_layer: str, *, kept: bool) -> Iterator[Remark]:
+    """Codes must be a letter and a number, each once; ranks the numbers from 1 on or empty.
+
+    Numbers run from 1 on without a gap, unless an earlier plan's codes were kept.
+    """
     name = {"lamps": "lamp_code", "boards": "board_code"}[plan_layer]
     number = pd.to_numeric(chosen[name].str.removeprefix(name[0].upper()), errors="coerce").to_numpy(float)
-    own = chosen[name].notna().to_numpy(bool) & np.isin(number, np.arange(1, len(chosen) + 1))
-    text = f"don't have one of the codes from 1 to {len(chosen)}"
+    whole = chosen[name].notna().to_numpy(bool) & (number >= 1) & (number == np.floor(number))
+    own = whole & ~chosen[name].duplicated(keep=False).to_numpy(bool) & (kept | (number <= len(chosen)))
+    text = "have no code of their own" if kept else f"don't have one of the codes from 1 to {len(chosen)}"
     yield from rows_that(~own, chosen["site_id"], "code-unknown", text, at=f"{plan_layer}.{name}")
     ranks = np.sort(chosen["rank"].dropna().to_numpy(np.int64))
     if not np.array_equal(ranks, np.arange(1, ranks.size + 1)):

@@ -22,6 +22,7 @@ from spatial.grids.exact import Work as ProofWork
 from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
 from spatial.grids.improve import Terms, Work, improve
+from spatial.grids.keep import Earlier, keep_grids
 from spatial.grids.problem import (
     FaultLimit,
     Floats,
@@ -34,7 +35,7 @@ from spatial.grids.problem import (
     pieces,
     score,
 )
-from spatial.grids.trees import clashes, start
+from spatial.grids.trees import clashes, fault_size, start
 from spatial.settings import Effort, Grids
 
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
@@ -121,7 +122,13 @@ class _Part:
 
 
 def partition(
-    problem: GridProblem, settings: Grids, *, effort: Effort = "normal", seed: int = 1, threads: int = 1
+    problem: GridProblem,
+    settings: Grids,
+    *,
+    effort: Effort = "normal",
+    seed: int = 1,
+    threads: int = 1,
+    earlier: Earlier | None = None,
 ) -> Partition:
     """Put every row into one grid.
 
@@ -141,6 +148,9 @@ def partition(
         Work allowed, counted in steps and starts.
     seed, threads
         Same problem, settings and seed: same partition, whatever the number of threads.
+    earlier : Earlier, optional
+        Grids of an earlier plan, changed only where they break a promise; their number stands instead of
+        the plain one, and village groups are whole where they were.
 
     Raises
     ------
@@ -160,6 +170,9 @@ def partition(
     )
     part = pieces(problem.indptr, problem.indices, np.zeros(len(problem.weight), np.int64))
     subs = [cut_out(problem, np.flatnonzero(part == each)) for each in range(int(part.max()) + 1)]
+    if earlier is not None:
+        kept = [_keep_part(sub, earlier.take(sub.rows), rules) for sub in subs]
+        return _assemble(problem, part, kept, rules)
     shares = _reachable_shares(subs, rules, settings.n_grids)
     done = [
         _plan_part(sub, share, replace(rules, seed=rules.seed + 7907 * at))
@@ -361,6 +374,43 @@ def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
     n_grids = int(grid.max()) + 1
     settled = replace(settled, grid=grid)
     return _Part(sub, grid, settled, kept, components, np.arange(n_fixed), n_grids, objective_m)
+
+
+def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
+    """Grids of an earlier plan, mended; planned anew only where that leaves less of a fault."""
+    low, high = rules.low, rules.high
+    grid, sound = keep_grids(
+        sub, earlier, low=low, high=high, group_cost_m=rules.group_cost_m, seed=rules.seed
+    )
+    settled = Settled(grid, "feasible", "", ())
+    if not sound:
+        fresh = _plan_part(sub, None, rules)
+        if fault_size(sub, fresh.grid, low, high) < fault_size(sub, grid, low, high):
+            return fresh
+        settled = replace(fresh.settled, grid=grid)
+    fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
+    whole = {group: int(grid[sub.group == group][0]) for group in fit if _is_grid(sub, grid, group)}
+    stands = "the grids of the earlier plan are kept"
+    kept = Kept(
+        tuple(whole), tuple(sorted([*split, *((group, stands) for group in fit if group not in whole)]))
+    )
+    households = np.bincount(grid, sub.weight)
+    faulty = (households < low) | (households > high) | (clashes(sub, grid) > 0)
+    fixed = np.union1d(np.flatnonzero(faulty), np.array([*whole.values()], np.int64))
+    piece = pieces(sub.indptr, sub.indices, np.where(np.isin(grid, fixed), -1, 0))
+    around = [np.flatnonzero(piece == each) for each in range(int(piece.max(initial=-1)) + 1)]
+    components = tuple(
+        _bounded(cut_out(sub, rows), rows, np.unique(grid[rows], return_inverse=True)[1], rules)
+        for rows in around
+    )
+    objective_m = score(sub, grid).objective_m(rules.group_cost_m)
+    return _Part(sub, grid, settled, kept, components, fixed, int(grid.max()) + 1, objective_m)
+
+
+def _is_grid(sub: Sub, grid: Ints, group: int) -> bool:
+    """Whether a village group is exactly one grid."""
+    own = sub.group == group
+    return bool((grid[own] == grid[own][0]).all() and (sub.group[grid == grid[own][0]] == group).all())
 
 
 def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from spatial.errors import DataError, Remark, doubt, note
-from spatial.grids.numbering import geographic_order, grid_codes
+from spatial.grids.numbering import Names, geographic_order
 from spatial.grids.roster import group_names, people_sums
 from spatial.grids.units import PEOPLE, footprints
 from spatial.load import Site
@@ -43,6 +43,11 @@ class Exclusive:
     places: GeoDataFrame  # rows of layer places, their ground as geometry
     home: NDArray[np.int64]  # per row of layer households: the place it lives in, else −1
     remarks: tuple[Remark, ...]
+
+    @property
+    def titles(self) -> list[str]:
+        """Names of the grids."""
+        return [f"专属网格·{each}" for each in _names(self.places)]
 
     def others(self, site: Site) -> Site:
         """The site without the households that live in exclusive places.
@@ -100,23 +105,23 @@ def exclusive_places(site: Site) -> Exclusive:
 
 
 def exclusive_grids(
-    exclusive: Exclusive, grounds: NDArray[np.object_], site: Site, code: str, *, first: int
+    exclusive: Exclusive, grounds: NDArray[np.object_], site: Site, names: Names
 ) -> GeoDataFrame:
-    """Rows of layer ``grids`` for the exclusive places, numbered from ``first`` on, areas as carved.
+    """Rows of layer ``grids`` for the exclusive places under the numbers given, areas as carved.
 
     CJ/T 349-2010 leaves open how exclusive grids are numbered. Here they follow the ordinary ones, whose
     numbers run on as if there were none. Columns that are left out are empty: an exclusive
     grid has no walks, meeting door, branch or worker.
     """
     households, n = site.layer("households"), len(exclusive.places)
-    last, inside = first + n - 1, exclusive.home >= 0
+    inside = exclusive.home >= 0
     own = households["households"].to_numpy(dtype=np.int64)[inside]
     home = exclusive.home[inside]
     groups, main_group = group_names(households["group"][inside], own, home, n)
     rows = {
-        "grid_id": np.arange(first, last + 1),
-        "code": grid_codes(code, last)[first - 1 :],
-        "name": [f"专属网格·{each}" for each in _names(exclusive.places)],
+        "grid_id": names.grid_id,
+        "code": names.code,
+        "name": exclusive.titles,
         "kind": "exclusive",
         "households": np.bincount(home, own, minlength=n).astype(np.int64),
         **{name: people_sums(households[name], exclusive.home, n) for name in PEOPLE},

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["geographic_order", "grid_codes", "middles"]
+__all__ = ["Names", "geographic_order", "middles", "name_grids"]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the grids are called, in the order of their numbers; K of them."""
+
+    grid_id: NDArray[np.int64]
+    code: list[str]
+    name: list[str]
 
 
 def geographic_order(xy: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -33,10 +44,14 @@ def geographic_order(xy: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.lexsort((np.arange(n), -xy[:, 1], xy[:, 0], band))
 
 
-def grid_codes(prefix: str, n_grids: int) -> list[str]:
-    """The community's code and the grid's number in two digits, three past 99."""
-    digits = max(2, len(str(n_grids)))
-    return [f"{prefix}{number:0{digits}d}" for number in range(1, n_grids + 1)]
+def name_grids(prefix: str, grid_id: NDArray[np.int64], *, digits: int | None = None) -> Names:
+    """The community's code and the grid's number, in two digits, or three where one is past 99.
+
+    With ``digits`` in at least so many, whatever the largest number, as an earlier plan had them.
+    """
+    digits = max(2, len(str(grid_id.max()))) if digits is None else digits
+    number = [f"{each:0{digits}d}" for each in grid_id.tolist()]
+    return Names(grid_id, [prefix + each for each in number], [f"第{each}网格" for each in number])
 
 
 def middles(

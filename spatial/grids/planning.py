@@ -15,9 +15,11 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
 from spatial.adjacency import Adjacency, touching, voronoi_cells
+from spatial.earlier import EarlierPlan
 from spatial.errors import Remark, fault
 from spatial.grids.area_notes import area_notes
 from spatial.grids.areas import grid_areas
+from spatial.grids.carry import Carried, carried_names, carry, earlier_levels, exclusive_names, told
 from spatial.grids.engine import partition
 from spatial.grids.exclusive import (
     Exclusive,
@@ -27,7 +29,7 @@ from spatial.grids.exclusive import (
     exclusive_places,
 )
 from spatial.grids.levels import link_grids
-from spatial.grids.numbering import geographic_order, grid_codes, middles
+from spatial.grids.numbering import Names, geographic_order, middles, name_grids
 from spatial.grids.problem import GridProblem
 from spatial.grids.reasons import explain
 from spatial.grids.roster import Meetings, figures, meeting_notes, meetings, roster
@@ -65,7 +67,9 @@ class GridPlan:
         return f"GridPlan({n} grids of {low}–{high} households, mean walk {walk_m:.0f} m)"
 
 
-def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPlan:
+def plan_grids(
+    site: Site, network: AlleyNetwork, settings: Settings, *, earlier: EarlierPlan | None = None
+) -> GridPlan:
     """Cut the community into grids, then group them for branches and workers.
 
     Parameters
@@ -76,6 +80,8 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
         Built from the site.
     settings : Settings
         Sections grids, community, input and work.
+    earlier : EarlierPlan, optional
+        A plan whose grids, numbers, branches and workers are kept wherever they can be.
 
     Raises
     ------
@@ -83,8 +89,10 @@ def plan_grids(site: Site, network: AlleyNetwork, settings: Settings) -> GridPla
         The site has no households, all live in exclusive places, or most are far from every alley.
     """
     exclusive = exclusive_places(site)
-    plan = _plan_ordinary(exclusive.others(site), network, settings)
-    plan = _with_zones(_with_exclusive(plan, exclusive, site, settings), site, settings)
+    if earlier is not None:
+        earlier = earlier.without(site.layer("households")["household_id"][exclusive.home >= 0])
+    plan = _plan_ordinary(exclusive.others(site), network, settings, earlier)
+    plan = _with_zones(_with_exclusive(plan, exclusive, site, settings, earlier), site, settings)
     return replace(plan, remarks=(*plan.remarks, *area_notes(plan.grids, plan.households, site)))
 
 
@@ -95,7 +103,9 @@ def _with_zones(plan: GridPlan, site: Site, settings: Settings) -> GridPlan:
     return replace(plan, households=households, zones=zones.table, remarks=(*plan.remarks, *zones.remarks))
 
 
-def _with_exclusive(plan: GridPlan, exclusive: Exclusive, site: Site, settings: Settings) -> GridPlan:
+def _with_exclusive(
+    plan: GridPlan, exclusive: Exclusive, site: Site, settings: Settings, earlier: EarlierPlan | None
+) -> GridPlan:
     """The plan with the exclusive grids beside the ordinary ones, whose areas make room for them."""
     figures = {**plan.figures, "n_exclusive": len(exclusive.places)}
     remarks = (*plan.remarks, *exclusive.remarks)
@@ -104,8 +114,9 @@ def _with_exclusive(plan: GridPlan, exclusive: Exclusive, site: Site, settings: 
     ordinary, members = plan.grids, plan.households
     at = pd.Index(ordinary["grid_id"]).get_indexer(members["grid_id"])
     areas, grounds = carve(ordinary.geometry.to_numpy(), members.geometry.to_numpy(), at, exclusive)
-    first = int(ordinary["grid_id"].max()) + 1
-    added = exclusive_grids(exclusive, grounds, site, settings.community.code, first=first)
+    above, prefix = int(ordinary["grid_id"].max()), settings.community.code
+    names = exclusive_names(exclusive.titles, earlier, above=above, prefix=prefix)
+    added = exclusive_grids(exclusive, grounds, site, names)
     people = exclusive_households(exclusive, site, added["grid_id"].to_numpy())
     return replace(
         plan,
@@ -116,38 +127,44 @@ def _with_exclusive(plan: GridPlan, exclusive: Exclusive, site: Site, settings: 
     )
 
 
-def _plan_ordinary(site: Site, network: AlleyNetwork, settings: Settings) -> GridPlan:
+def _plan_ordinary(
+    site: Site, network: AlleyNetwork, settings: Settings, earlier: EarlierPlan | None
+) -> GridPlan:
     units = make_units(site, network, settings)
     stops = units.stops.take(units.served)
     beside = touching(network, stops)
     near = near_walks(network, stops, units.weight, enough=3 * settings.grids.max_households)
     problem, group_names = _problem(units, beside, near)
+    carried = carry(units, earlier) if earlier is not None else None
     answer = partition(
         problem,
         settings.grids,
         effort=settings.work.effort,
         seed=settings.work.seed,
         threads=_threads(settings),
+        earlier=None if carried is None else carried.rows,
     )
-    answer = replace(answer, grid=side_by_side(units, answer.grid))
+    if carried is None:
+        answer = replace(answer, grid=side_by_side(units, answer.grid))
     xy = shapely.get_coordinates(units.table.geometry.array)
-    number = _numbers(answer.grid, xy[units.served], units.weight)
+    number, names = _numbers(answer.grid, xy[units.served], units.weight, carried, settings)
     seat_grid = number[answer.grid]
     grid = seat_grid[units.seat]
     met = _meet(network, stops, near, seat_grid, units, settings)
     links = (beside.indptr, beside.indices)
-    structure = _structure(units, seat_grid, beside, xy[units.served], settings)
-    fault_texts, remarks = explain(answer, number, units, xy, group_names, settings)
+    structure = _structure(units, seat_grid, beside, xy[units.served], names, carried, settings)
+    fault_texts, remarks = explain(answer, number, units, xy, group_names, names.code)
     areas = _areas(site, network, units, stops, grid, xy)
-    rows = roster(units, grid, met, areas, structure.branch_id, structure.worker_id, fault_texts, settings)
+    rows = roster(units, grid, met, areas, structure.branch_id, structure.worker_id, fault_texts, names)
     return GridPlan(
-        _households(units, grid, met),
+        _households(units, names.grid_id[grid], met),
         GeoDataFrame(rows, geometry=gpd.GeoSeries(areas, crs=site.crs)),
         figures(units, grid, met, answer, links, settings),
         answer.multipliers,
         (
             *units.remarks,
             *remarks,
+            *(told(carried, units, names.grid_id[grid], names) if carried is not None else ()),
             *_missed_number(rows, settings),
             *meeting_notes(units, met, settings),
             *structure.remarks,
@@ -190,13 +207,19 @@ def _problem(units: Units, beside: Adjacency, near: Walks) -> tuple[GridProblem,
 
 
 def _numbers(
-    grid: NDArray[np.int64], xy: NDArray[np.float64], weight: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The number, from 0, of each grid of the partition."""
+    grid: NDArray[np.int64],
+    xy: NDArray[np.float64],
+    weight: NDArray[np.int64],
+    carried: Carried | None,
+    settings: Settings,
+) -> tuple[NDArray[np.int64], Names]:
+    """The place, from 0, of each grid of the partition in the order of the numbers, and the names."""
     order = geographic_order(middles(xy, grid, weight, n=int(grid.max()) + 1))
+    if carried is not None:
+        return carried_names(carried, grid, order, settings.community.code)
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
-    return number
+    return number, name_grids(settings.community.code, np.arange(1, len(order) + 1))
 
 
 def _meet(
@@ -221,6 +244,8 @@ def _structure(
     seat_grid: NDArray[np.int64],
     beside: Adjacency,
     xy: NDArray[np.float64],
+    names: Names,
+    carried: Carried | None,
     settings: Settings,
 ) -> Structure:
     n_grids = int(seat_grid.max()) + 1
@@ -232,8 +257,8 @@ def _structure(
     own = units.table["households"].to_numpy(dtype=np.int64)
     np.add.at(locked, (seat_grid[units.seat][held], label[held]), own[held])
     at = middles(xy, seat_grid, units.weight, n=n_grids)
-    names = grid_codes(settings.community.code, n_grids)
-    return group_grids(Nodes(links, households, at, locked, labels, names), settings)
+    nodes = Nodes(links, households, at, locked, labels, names.code)
+    return group_grids(nodes, settings, earlier=earlier_levels(carried, names) if carried else None)
 
 
 def _areas(
@@ -256,10 +281,10 @@ def _areas(
     )
 
 
-def _households(units: Units, grid: NDArray[np.int64], met: Meetings) -> GeoDataFrame:
+def _households(units: Units, grid_id: NDArray[np.int64], met: Meetings) -> GeoDataFrame:
     names = ["household_id", "part", "households", "group", "residents", "elderly"]
     frame = units.table[names].copy()
-    frame["grid_id"] = grid + 1
+    frame["grid_id"] = grid_id
     frame["walk_to_meeting_m"] = np.nan
     frame.loc[units.served, "walk_to_meeting_m"] = met.to_door_m
     frame["served"] = units.table["served"]

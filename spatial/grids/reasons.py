@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from spatial.errors import Remark, doubt, fault, note
-from spatial.grids.numbering import grid_codes
 from spatial.grids.problem import GridFault, Partition
 from spatial.grids.units import Units
-from spatial.settings import Settings
 
 __all__ = ["explain"]
 
@@ -26,7 +24,7 @@ def explain(
     units: Units,
     xy: NDArray[np.float64],
     groups: Sequence[str],
-    settings: Settings,
+    names: Sequence[str],
 ) -> tuple[list[str], tuple[Remark, ...]]:
     """A line for each grid with a fault (else empty), and the remarks of the partition.
 
@@ -38,8 +36,9 @@ def explain(
         Points shown, for the straight line to the nearest grid of another part. [m]
     groups : sequence of str
         Names of the village groups by their code.
+    names : sequence of str
+        Codes of the grids by their final number.
     """
-    names = grid_codes(settings.community.code, len(number))
     lines = [""] * len(number)
     remarks = []
     for each in answer.faults:

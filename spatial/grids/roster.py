@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spatial.errors import Remark, note
-from spatial.grids.numbering import grid_codes
+from spatial.grids.numbering import Names
 from spatial.grids.problem import Partition, pieces
 from spatial.grids.units import PEOPLE, Units
 from spatial.network import AlleyNetwork, Stops, Walks, walks
@@ -91,7 +91,7 @@ def roster(
     branch_id: NDArray[np.int64],
     worker_id: NDArray[np.int64],
     faults: Sequence[str],
-    settings: Settings,
+    names: Names,
 ) -> pd.DataFrame:
     """One row per grid with the columns of the plan layer ``grids``.
 
@@ -110,11 +110,7 @@ def roster(
     n_grids = len(areas)
     table = units.table
     households = table["households"].to_numpy(dtype=np.int64)
-    numbers = np.arange(1, n_grids + 1)
-    frame = pd.DataFrame({"grid_id": numbers})
-    frame["code"] = grid_codes(settings.community.code, n_grids)
-    digits = max(2, len(str(n_grids)))
-    frame["name"] = [f"第{number:0{digits}d}网格" for number in numbers]
+    frame = pd.DataFrame({"grid_id": names.grid_id, "code": names.code, "name": names.name})
     frame["kind"] = "ordinary"
     frame["branch_id"], frame["worker_id"] = branch_id, worker_id
     frame["households"] = np.bincount(grid, households, minlength=n_grids).astype(np.int64)

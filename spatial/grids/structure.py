@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from spatial.errors import Remark, doubt, fault, note
 from spatial.grids.levels import Level, Links, allowed_households, balance, slots
@@ -17,6 +20,7 @@ __all__ = ["Nodes", "Structure", "group_grids"]
 
 MOST_TURNS = 12  # a turn that holds every promise is the last
 MOST_NODES = 500  # worked on in all turns together, so that many grids get fewer turns
+MOST_SHIFTS = 20  # grids that change sides before an earlier structure is given up
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class Structure:
     remarks: tuple[Remark, ...]
 
 
+Sides = tuple[NDArray[np.int64], NDArray[np.int64]]  # branch and worker of each grid
+
+
 @dataclass(frozen=True)
 class _Try:
     """One way to group the grids.
@@ -54,7 +61,7 @@ class _Try:
     beyond: tuple[float, float]
 
 
-def group_grids(nodes: Nodes, settings: Settings) -> Structure:
+def group_grids(nodes: Nodes, settings: Settings, *, earlier: Sides | None = None) -> Structure:
     """Branches and workers as balanced contiguous unions of grids.
 
     A union's households are to lie within a tenth of the mean of its level, or within the
@@ -65,9 +72,11 @@ def group_grids(nodes: Nodes, settings: Settings) -> Structure:
     even and the branches follow them no farther than that needs; the branches left uneven are a fault.
     Numbers follow :func:`~spatial.grids.numbering.geographic_order`, those of nested workers branch
     by branch. What can't be held is a fault that names the nearest number of workers or branches
-    for which it was.
+    for which it was. With ``earlier``, the numbers of an earlier plan (0 for a grid it did not have),
+    these stand where they hold as much of the promise as any that are found; a few grids may change
+    sides for that.
     """
-    best = _search(nodes, settings)
+    best = _search(nodes, settings) if earlier is None else _continue(nodes, settings, earlier)
     remarks = [*_changed(best, settings), *_bridge_notes(nodes)]
     for what, number in (("branch", best.branch), ("worker", best.worker)):
         remarks += _uneven(what, number, nodes, settings)
@@ -110,6 +119,123 @@ def _try(nodes: Nodes, settings: Settings, turn: int) -> _Try:
         worker = _numbers(level.union, nodes.households, nodes.xy, {})
     of_branches, of_workers = (float(_beyond(each, nodes.households).sum()) for each in (branch, worker))
     return _Try(branch, worker, branches, (of_workers + branches.misplaced, of_branches))
+
+
+def _continue(nodes: Nodes, settings: Settings, earlier: Sides) -> _Try:
+    """The earlier branches and workers where they can stand, else the best found, numbered like them."""
+    sides = _joined_up(nodes, settings, *earlier)
+    kept = _shifted(nodes, settings, sides) if sides is not None else None
+    if kept is not None and not any(kept.beyond):
+        return kept
+    found = _search(nodes, settings)
+    if kept is not None and kept.beyond <= found.beyond:
+        return kept
+    fixed = {*_fixed(nodes.labels, int(found.branch.max()), settings).values()}
+    return replace(
+        found,
+        branch=_numbered_like(found.branch, earlier[0], nodes.households, fixed),
+        worker=_numbered_like(found.worker, earlier[1], nodes.households, set()),
+    )
+
+
+def _joined_up(
+    nodes: Nodes, settings: Settings, branch: NDArray[np.int64], worker: NDArray[np.int64]
+) -> Sides | None:
+    """Earlier numbers with new grids put to the lightest neighbour; None where the numbers can't stand."""
+    branch, worker = branch.copy(), worker.copy()
+    while not (known := (branch > 0) & (worker > 0)).all():
+        load = np.bincount(worker, nodes.households)
+        one, two = nodes.links.graph.nonzero()
+        pairs = np.column_stack([one, two])[~known[one] & known[two]].tolist()
+        if not pairs:
+            return None
+        each, other = min(pairs, key=lambda pair: (load[worker[pair[1]]], pair))
+        branch[each], worker[each] = branch[other], worker[other]
+    wanted = zip((branch, worker), _counts(nodes, settings), strict=True)
+    complete = all(np.array_equal(np.unique(number), np.arange(1, n + 1)) for number, n in wanted)
+    return (branch, worker) if complete and _sound(nodes, settings, branch, worker) else None
+
+
+def _shifted(nodes: Nodes, settings: Settings, sides: Sides) -> _Try:
+    """Grids change to a neighbour's branch and worker one by one while that holds more of the promise."""
+    best = _as_try(nodes, settings, *sides)
+    for _ in range(MOST_SHIFTS):
+        if not any(best.beyond):
+            break
+        trials = []
+        for one, two in zip(*nodes.links.graph.nonzero(), strict=True):
+            for changed in _side_changes(best, settings, int(one), int(two)):
+                trial = _as_try(nodes, settings, *changed)
+                if trial.beyond < best.beyond:
+                    trials.append(trial)
+        trials.sort(key=lambda each: each.beyond)
+        better = next((each for each in trials if _sound(nodes, settings, each.branch, each.worker)), None)
+        if better is None:
+            break
+        best = better
+    return best
+
+
+def _side_changes(today: _Try, settings: Settings, one: int, two: int) -> list[Sides]:
+    """Grid ``one`` on the sides of grid ``two``: with nested workers on both at once."""
+    if today.worker[one] == today.worker[two] and today.branch[one] == today.branch[two]:
+        return []
+    branch, worker = today.branch.copy(), today.worker.copy()
+    branch[one], worker[one] = branch[two], worker[two]
+    if settings.grids.nest_workers:
+        return [(branch, worker)]
+    return [(branch, today.worker), (today.branch, worker)]
+
+
+def _sound(nodes: Nodes, settings: Settings, branch: NDArray[np.int64], worker: NDArray[np.int64]) -> bool:
+    """Whether each branch and worker has grids and is in one piece, nested workers inside one branch."""
+    for number, n in zip((branch, worker), _counts(nodes, settings), strict=True):
+        links = nodes.links.graph.tocoo()
+        same = number[links.row] == number[links.col]
+        inside = coo_array((links.data[same], (links.row[same], links.col[same])), shape=links.shape)
+        if len(np.unique(number)) != n or connected_components(inside, directed=False)[0] != n:
+            return False
+    pairs = np.unique(np.column_stack([branch, worker]), axis=0)
+    return not settings.grids.nest_workers or len(pairs) == len(np.unique(worker))
+
+
+def _as_try(nodes: Nodes, settings: Settings, branch: NDArray[np.int64], worker: NDArray[np.int64]) -> _Try:
+    """Numbers as what a search would have found."""
+    n_branches = int(branch.max())
+    total = np.bincount(branch - 1, nodes.households, minlength=n_branches).astype(np.int64)
+    uneven = np.flatnonzero(_beyond(branch, nodes.households))
+    misplaced = _misplaced(nodes, branch, _fixed(nodes.labels, n_branches, settings))
+    of_branches, of_workers = (float(_beyond(each, nodes.households).sum()) for each in (branch, worker))
+    level = Level(branch - 1, total, uneven, misplaced)
+    return _Try(branch, worker, level, (of_workers + misplaced, of_branches))
+
+
+def _misplaced(nodes: Nodes, branch: NDArray[np.int64], fixed: dict[int, int]) -> int:
+    """Locked households outside the branch of their label: the one it names, else where most of it is."""
+    taken: set[int] = set()
+    misplaced = 0
+    for at, locked in enumerate(nodes.locked.T):
+        held = np.bincount(branch, locked)
+        home = fixed.get(at, int(np.argmax(held)))
+        misplaced += int(held.sum() - (0 if home in taken else held[home]))
+        taken.add(home)
+    return misplaced
+
+
+def _numbered_like(
+    number: NDArray[np.int64], earlier: NDArray[np.int64], households: NDArray[np.int64], fixed: set[int]
+) -> NDArray[np.int64]:
+    """The same unions under the numbers that most of their households had; those in ``fixed`` stay."""
+    n = int(number.max())
+    shared = np.zeros((n + 1, n + 1))
+    known = (earlier > 0) & (earlier <= n)
+    np.add.at(shared, (number[known], earlier[known]), households[known])
+    for each in fixed:
+        shared[each, each] = 1.0 + 2.0 * households.sum()
+    union, new = linear_sum_assignment(shared[1:, 1:], maximize=True)
+    out = np.zeros(n + 1, dtype=np.int64)
+    out[union + 1] = new + 1
+    return out[number]
 
 
 def _counts(nodes: Nodes, settings: Settings) -> tuple[int, int]:

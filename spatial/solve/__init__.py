@@ -12,6 +12,7 @@ from spatial.solve.cover import (
     set_cover,
     within,
 )
+from spatial.solve.labels import Places, label_connected
 from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
 from spatial.solve.program import solver_name
@@ -19,6 +20,7 @@ from spatial.solve.solution import Solution, gap_between
 
 __all__ = [
     "Columns",
+    "Places",
     "Solution",
     "connected_parts",
     "cover_bound",
@@ -26,6 +28,7 @@ __all__ = [
     "cover_order",
     "covered",
     "gap_between",
+    "label_connected",
     "max_cover",
     "merged_rows",
     "p_median",

@@ -31,7 +31,7 @@ from scipy import sparse
 from spatial.errors import InfeasibleError, SolverError
 from spatial.settings import Effort
 
-__all__ = ["Answer", "Program", "lagrangian_bound", "solve_program", "solver_name"]
+__all__ = ["Answer", "Program", "lagrangian_bound", "relaxed", "solve_program", "solver_name"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -147,6 +147,22 @@ def solve_program(
     return answer
 
 
+def relaxed(program: Program, *, seed: int = 1) -> FloatArray:
+    """The best choice where shares of a choice are allowed, at a corner: for finding cuts.
+
+    Raises
+    ------
+    InfeasibleError
+        No choice satisfies the rows, not even in shares.
+    SolverError
+        The solver ended without an answer.
+    """
+    run = _run(program, seed=seed, corner=True)
+    if run.x is None:
+        raise InfeasibleError("no choice satisfies every requirement")
+    return run.x
+
+
 def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatArray]:
     """Least possible cost at these row prices, and the reduced cost of each variable.
 
@@ -234,6 +250,7 @@ def _run(
     max_nodes: int = 0,
     seed: int,
     start: FloatArray | None = None,
+    corner: bool = False,
 ) -> _Run:
     """One run of HiGHS: the relaxation, or with ``choices`` the 0-1 programme."""
     n = len(program.cost)
@@ -248,7 +265,7 @@ def _run(
         "mip_abs_gap": 0.0,
         "mip_max_nodes": max_nodes,
     }
-    if not choices and np.count_nonzero(program.integer) > CORES["quick"][0]:
+    if not choices and not corner and np.count_nonzero(program.integer) > CORES["quick"][0]:
         # Prices from the middle of the optimal face tell more choices apart than those of a corner.
         options |= {"solver": "ipx", "run_crossover": "off"}
     for name, value in options.items():

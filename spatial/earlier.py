@@ -1,0 +1,230 @@
+"""An earlier plan to start from: who was in which grid, and which numbers were given.
+
+Only what ``alleyplan plan --keep PLAN`` goes by is read: ids, numbers and codes, no figures. The
+households' grids are read as they stand now, so that what a planner changed by hand is the new start;
+``bounds.npz`` remembers what had been planned, so that such a change can be told from the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import zipfile
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyproj
+from numpy.typing import NDArray
+from pandas import DataFrame
+from scipy.spatial import KDTree
+
+from spatial.crs import parse_crs
+from spatial.errors import DataError, first_ids
+from spatial.load import Site
+from spatial.settings import Settings
+
+__all__ = ["EarlierPlan", "kept_codes", "planned_grids", "read_earlier", "refuse_other"]
+
+SAME_PLACE_M = 1.0  # a lamp or board this near to an earlier one is the same
+
+
+@dataclass(frozen=True)
+class EarlierPlan:
+    """What an earlier plan gave; tables sorted by their keys, whole numbers as Int64."""
+
+    folder: Path
+    plan_id: str
+    sha256: str  # of everything below
+    crs: pyproj.CRS
+    prefix: str  # of its grids' codes
+    households: DataFrame  # household_id, part, households, grid_id (as edited), planned_id (as planned)
+    grids: DataFrame  # grid_id, code, name, kind, branch_id, worker_id
+    lamps: DataFrame  # code, x, y
+    boards: DataFrame  # code, x, y
+
+    @property
+    def by_hand(self) -> NDArray[np.bool_]:
+        """Households whose grid was changed after the plan was made."""
+        changed = self.households["planned_id"].notna() & self.households["grid_id"].notna()
+        changed &= (self.households["planned_id"] != self.households["grid_id"]).fillna(False)
+        return changed.to_numpy(dtype=bool)
+
+    @property
+    def ordinary(self) -> DataFrame:
+        """The grids that are no exclusive place's."""
+        return self.grids[self.grids["kind"] != "exclusive"]
+
+    @property
+    def digits(self) -> int:
+        """Of the numbers in codes: the fewest that any has, since longer numbers need more."""
+        return max(2, int(self.grids["code"].str.removeprefix(self.prefix).str.len().min()))
+
+    def without(self, ids: pd.Series) -> EarlierPlan:
+        """The plan without some households."""
+        return replace(self, households=self.households[~self.households["household_id"].isin(ids)])
+
+    @property
+    def next_id(self) -> int:
+        """The lowest number that no grid of the plan bears or bore, and none above it."""
+        columns = (self.grids["grid_id"], self.households["grid_id"], self.households["planned_id"])
+        return 1 + max(int(each.max()) for each in columns if each.notna().any())
+
+
+def read_earlier(folder: Path) -> EarlierPlan:
+    """Read what a plan folder gave.
+
+    Raises
+    ------
+    DataError
+        The folder is no plan, has no grids or can't be read.
+    """
+    missing = [each for each in ("summary.json", "plan.gpkg") if not (folder / each).is_file()]
+    if missing:
+        raise DataError(
+            f"--keep {folder} is not a plan folder: {', '.join(missing)} missing; "
+            "give a folder that plan wrote"
+        )
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        prefix, crs = str(summary["settings"]["community"]["code"]), parse_crs(str(summary["crs"]))
+        if summary["grids"] is None:
+            raise DataError(f"--keep {folder} has no grids to keep; plan it with grids, or leave --keep out")
+        with closing(
+            sqlite3.connect(f"{(folder / 'plan.gpkg').resolve().as_uri()}?mode=ro", uri=True)
+        ) as file:
+            households = _read(file, "households", "household_id part households grid_id")
+            grids = _read(file, "grids", "grid_id code name kind branch_id worker_id")
+            points = [
+                _read(file, layer, f"{code} x y").rename(columns={code: "code"})
+                if summary[layer] is not None
+                else DataFrame({"code": [], "x": [], "y": []})
+                for layer, code in (("lamps", "lamp_code"), ("boards", "board_code"))
+            ]
+        households = _with_planned(households, folder / "bounds.npz")
+    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, zipfile.BadZipFile) as error:
+        raise DataError(f"--keep {folder} can't be read as a plan: {error}; plan it again") from None
+    tables = (households, grids, *points)
+    content = [str(summary["plan_id"]), prefix, *(each.to_csv(index=False) for each in tables)]
+    sha256 = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return EarlierPlan(folder, str(summary["plan_id"]), sha256, crs, prefix, *tables)
+
+
+def refuse_other(earlier: EarlierPlan, site: Site, settings: Settings) -> None:
+    """Refuse a plan of another place, and numbers that no grid can be made of.
+
+    Raises
+    ------
+    DataError
+        Another CRS, no household in common, a household twice, a number that is no grid and that too few
+        households bear, or another ``grids.n_grids``.
+    """
+    rows, name = earlier.households, f"--keep {earlier.folder}"
+    if earlier.crs != site.crs:
+        raise DataError(
+            f"{name} is in {earlier.crs.name}, this community in {site.crs.name}; "
+            "keep a plan of the same place"
+        )
+    shared = rows["household_id"].isin(site.layer("households")["household_id"])
+    if not shared.any():
+        raise DataError(
+            f"{name} shares no household_id with this community ({first_ids(rows['household_id'])}); "
+            "keep a plan of the same place, with the same ids"
+        )
+    faults = _number_faults(rows, earlier.grids, settings)
+    exclusive = earlier.grids["grid_id"][earlier.grids["kind"] == "exclusive"]
+    n_grids = rows["grid_id"][~rows["grid_id"].isin(exclusive)].nunique()
+    if settings.grids.n_grids not in (None, n_grids):
+        faults.append(
+            f"grids.n_grids is {settings.grids.n_grids}, but the plan to keep has {n_grids} grids; "
+            "leave n_grids out, or plan without --keep"
+        )
+    if faults:
+        raise DataError(f"{name} can't be kept", faults)
+
+
+def planned_grids(households: DataFrame) -> dict[str, NDArray[Any]]:
+    """Arrays for ``bounds.npz`` that remember the grid of each household row as planned."""
+    return {
+        "planned_household": households["household_id"].to_numpy(dtype=str),
+        "planned_part": households["part"].to_numpy(dtype=np.int64),
+        "planned_grid": households["grid_id"].to_numpy(dtype=np.int64),
+    }
+
+
+def kept_codes(codes: pd.Series, xy: NDArray[np.float64], earlier: DataFrame) -> pd.Series:
+    """Codes of lamps or boards: an earlier one where one stood, the next free numbers for the others.
+
+    Parameters
+    ----------
+    codes : Series of str, n rows
+        As given without an earlier plan, a letter and a number.
+    xy : float64, shape (n, 2)
+        Where they stand. [m]
+    earlier : DataFrame
+        Columns code, x and y.
+    """
+    if not len(earlier) or not len(codes):
+        return codes
+    there = earlier[["x", "y"]].to_numpy(dtype=np.float64)
+    away_m, to = KDTree(there).query(xy)
+    _, back = KDTree(xy).query(there)
+    stays = (away_m <= SAME_PLACE_M) & (back[to] == np.arange(len(xy)))
+    letter, number = earlier["code"].iloc[0][0], earlier["code"].str[1:]
+    width, first = int(number.str.len().min()), 1 + int(number.astype(int).max())
+    new = np.flatnonzero(~stays)
+    out = codes.to_numpy(dtype=object).copy()
+    out[stays] = earlier["code"].to_numpy(dtype=object)[to[stays]]
+    out[new] = [f"{letter}{first + at:0{width}d}" for at in range(len(new))]
+    return pd.Series(out, index=codes.index, dtype="str")
+
+
+def _read(file: sqlite3.Connection, layer: str, columns: str) -> DataFrame:
+    """Columns of a layer, sorted by them, ids as text and numbers of grids as Int64."""
+    names = columns.split()
+    rows = DataFrame(file.execute(f'SELECT {", ".join(names)} FROM "{layer}"').fetchall(), columns=names)
+    types = {
+        **dict.fromkeys(("part", "households", "grid_id", "branch_id", "worker_id"), "Int64"),
+        **dict.fromkeys(("x", "y"), "float64"),
+    }
+    return rows.astype({each: types.get(each, "str") for each in names}).sort_values(
+        names[:2], kind="stable", ignore_index=True
+    )
+
+
+def _with_planned(households: DataFrame, path: Path) -> DataFrame:
+    """The rows with ``planned_id``, empty where the plan does not remember."""
+    planned = DataFrame({"household_id": [], "part": [], "planned_id": []})
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as stored:
+            if "planned_grid" in stored:
+                names = ("planned_household", "planned_part", "planned_grid")
+                planned = DataFrame({new: stored[old] for new, old in zip(planned, names, strict=True)})
+    types = {"household_id": "str", "part": "Int64", "planned_id": "Int64"}
+    return households.merge(planned.astype(types), how="left", on=["household_id", "part"])
+
+
+def _number_faults(rows: DataFrame, grids: DataFrame, settings: Settings) -> list[str]:
+    """Households twice, numbers below 1, and numbers of no grid that too few bear to make one."""
+    twice = rows.duplicated(["household_id", "part"])
+    faults = []
+    if twice.any():
+        faults.append(f"households: {first_ids(rows.loc[twice, 'household_id'])} stand in it twice")
+    low = (rows["grid_id"] < 1).fillna(False)
+    if low.any():
+        ids = first_ids(rows.loc[low, "household_id"])
+        faults.append(f"households.grid_id must be 1 or more, or empty: not so for {ids}")
+    unknown = rows[rows["grid_id"].notna() & ~rows["grid_id"].isin(grids["grid_id"]) & ~low]
+    for grid_id, own in unknown.groupby("grid_id"):
+        n = int(own["households"].sum())
+        if n < settings.grids.min_households:
+            faults.append(
+                f"households.grid_id: {grid_id} is no grid of the plan, and the {n} households that bear it "
+                f"({first_ids(own['household_id'])}) are fewer than the {settings.grids.min_households} of a "
+                "new grid; put them into a grid that is there, or give the new one more"
+            )
+    return faults
