@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatial.errors import DataError
+from spatial.grids.branches import branch_losses
 from spatial.grids.decide import decide, reachable, settle, ways_out
 from spatial.grids.engine import partition
 from spatial.grids.exact_cut import FAULT, OutOfWorkError, Region, best_cut, fault_cost
@@ -238,3 +239,33 @@ def test_a_part_that_cannot_be_cut_leaves_the_number_to_the_others() -> None:
     assert answer.part_grids.tolist() == [5, 1]
     assert answer.state == ("feasible", "infeasible")
     assert FREE.n_grids is None
+
+
+@law
+@given(regions(alone=True))
+def test_branches_lose_no_more_than_the_best_plan(case: tuple[Region, int, int]) -> None:
+    region, low, high = case
+    n = len(region.weight)
+    region = Region(region.weight, region.near, [-1] * n, region.goes_on)
+    ground = Ground(list(region.weight), [list(each) for each in region.near], [-1] * n, np.arange(n))
+    lost = max((must.cost for must in branch_losses(ground, low, high)), default=0)
+    assert (
+        lost // FAULT
+        <= min(sum(cost_of(rows, region, low, high) for rows in cut) for cut in every_cut(n)) // FAULT
+    )
+
+
+def test_three_branches_at_one_point_lose_what_does_not_fit() -> None:
+    # Branches of 18, 17 and 17 behind row 0, which a bridge joins to 40 more: none is a grid alone.
+    edges = [(0, 1)]
+    edges += path(41)[1:]
+    weight = [1] * 41
+    for branch in (18, 17, 17):
+        edges += [(0, len(weight)), *((row, row + 1) for row in range(len(weight), len(weight) + branch - 1))]
+        weight += [1] * branch
+    sub = part_of(weight, edges)
+    (must,) = branch_losses(Ground.of(sub), LOW, HIGH)
+    assert must.cost == 3 * FAULT  # 53 with row 0, and 50 fit
+    settled = settle(sub, low=LOW, high=HIGH, seed=1)
+    households = np.bincount(settled.grid)
+    assert households[households < LOW].sum() == 3

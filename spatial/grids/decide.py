@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
 
 from spatial.errors import SolverError
+from spatial.grids.branches import branch_losses
 from spatial.grids.exact_cut import FAULT, OutOfWorkError, best_cut
 from spatial.grids.problem import Ints, State, Sub
 from spatial.grids.regions import Ground, Layout, Must, Work, best_of_all, mend, must_be_wrong, region
@@ -89,14 +90,13 @@ def _settle(sub: Sub, low: int, high: int, seed: int, *, whole: bool) -> Settled
     reason = _arithmetic(sub, low, high)
     if reason and not whole:
         return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", reason, ())
-    grid = start(sub, low=low, high=high, K=0, seed=seed, tries=_TRIES)
+    grid = start(sub, low=low, high=high, K=0, seed=seed, tries=2 * _TRIES if whole else _TRIES)
     if not any(fault_size(sub, grid, low, high)):
         return Settled(grid, "feasible", "", ())
     layout = Layout(Ground.of(sub), grid, low, high)
-    branch = None if reason else _blocked_branch(layout.ground, low, high)
-    if branch and not whole:
-        return Settled(grid, "infeasible", branch.reason, (branch,))
-    musts: list[Must] = []
+    musts = branch_losses(layout.ground, low, high)
+    if musts and not whole:
+        return Settled(grid, "infeasible", musts[0].reason, (musts[0],))
     if len(layout.ground.weight) <= _AT_ONCE:
         with suppress(OutOfWorkError):
             must = best_of_all(layout, work=_LEVELS[-1])
@@ -111,11 +111,11 @@ def _settle(sub: Sub, low: int, high: int, seed: int, *, whole: bool) -> Settled
                 musts += [must] if must else []
         better = [each for each in layout.wrong() if _may_be_better(layout, each, musts)]
         mend(layout, better, keep_count=False, work=work, most=level)
-    if layout.wrong() and len(layout.ground.weight) <= SMALL_ROWS and not (reason or branch or musts):
+    if layout.wrong() and len(layout.ground.weight) <= SMALL_ROWS and not (reason or musts):
         reason = _small(layout)
     if not layout.wrong():
         return Settled(layout.labels(), "feasible", "", ())
-    musts += [branch] if branch else []
+    musts = [replace(must, fewest=must.fewest or _loses(layout, must)) for must in musts]
     reason = reason or (musts[0].reason if musts else "")
     return Settled(layout.labels(), "infeasible" if reason else "undecided", reason, tuple(musts))
 
@@ -125,6 +125,13 @@ def _may_be_better(layout: Layout, each: int, musts: Sequence[Must]) -> bool:
     if each not in layout.units or not layout.cost(each):
         return False
     return not any(must.fewest and must.units.issuperset(layout.units[each]) for must in musts)
+
+
+def _loses(layout: Layout, must: Must) -> bool:
+    """Whether no more households are in faulty grids there than in every plan."""
+    grids = {layout.grid[unit] for unit in must.units}
+    wrong = [each for each in grids if layout.cost(each) and must.units.issuperset(layout.units[each])]
+    return sum(layout.cost(each) // FAULT for each in wrong) <= must.cost // FAULT
 
 
 def _small(layout: Layout) -> str:
@@ -154,69 +161,6 @@ def _arithmetic(sub: Sub, low: int, high: int) -> str:
             heaviest, int(np.bincount(sub.locked[sub.locked >= 0], sub.weight[sub.locked >= 0]).max())
         )
     return f"{heaviest} households have to stay together, more than {high}" if heaviest > high else ""
-
-
-def _blocked_branch(ground: Ground, low: int, high: int) -> Must | None:
-    """Sizes that the open piece at each cut vertex can have, leaves first; a vertex with none is a proof.
-
-    Sets of sizes are the bits of an integer. A branch across a bridge is either closed or joins whole
-    piece by piece, which is exact; inside a larger block any share that leaves a sum of grids may join.
-    """
-    graph = nx.Graph()
-    graph.add_nodes_from(range(len(ground.near)))
-    graph.add_edges_from(
-        (unit, other) for unit, near in enumerate(ground.near) for other in near if unit < other
-    )
-    blocks = [sorted(each) for each in nx.biconnected_components(graph)]
-    tree = nx.Graph()
-    tree.add_nodes_from((0, node) for node in graph)
-    tree.add_edges_from(((0, node), (1, at)) for at, each in enumerate(blocks) for node in each)
-    limit = (1 << (high + 1)) - 1
-    closable = limit & ~((1 << low) - 1)
-    order = list(nx.dfs_preorder_nodes(tree, (0, 0)))
-    parent = {child: up for up, child in nx.dfs_edges(tree, (0, 0))}
-    sizes = {(0, node): 1 << weight for node, weight in enumerate(ground.weight)}
-    below = {(0, node): weight for node, weight in enumerate(ground.weight)}
-    for here in reversed(order):
-        if here[0] == 0:
-            if not sizes[here]:
-                behind = nx.descendants(nx.dfs_tree(tree, (0, 0)), here)
-                units = frozenset(at for kind, at in behind if not kind)
-                return Must(
-                    units | {here[1]},
-                    FAULT,
-                    False,
-                    f"behind one point {below[here]} households can't be cut into grids of {low} to {high}, "
-                    "whichever of them join it",
-                )
-            continue
-        up = parent[here]
-        children = [child for child in tree[here] if child != up]
-        households = sum(below[child] for child in children)
-        if len(children) == 1:
-            joined = sizes[children[0]] | int(bool(sizes[children[0]] & closable))
-        else:
-            joined = sum(
-                1 << share
-                for share in range(min(high, households) + 1)
-                if share == households or counts(households - share, low=low, high=high)
-            )
-        sizes[up] = _sums(sizes[up], joined) & limit
-        below[up] += households
-    if not sizes[0, 0] & closable:
-        reason = f"{below[0, 0]} households hang together so that no cut leaves grids of {low} to {high}"
-        return Must(frozenset(graph), FAULT, False, reason)
-    return None
-
-
-def _sums(some: int, others: int) -> int:
-    """Every sum of a size of each set."""
-    out, shift = 0, 0
-    while others >> shift:
-        if others >> shift & 1:
-            out |= some << shift
-        shift += 1
-    return out
 
 
 # --- numbers of grids ---------------------------------------------------------------------------
@@ -331,7 +275,7 @@ def _why(sub: Sub, layout: Layout, each: int, settled: Settled) -> tuple[str, bo
     here = set(layout.units[each])
     musts = [must for must in settled.musts if must.units & here]
     if musts:
-        best = max(musts, key=lambda must: (must.fewest, must.cost))
+        best = min(musts, key=lambda must: (not must.fewest, len(must.units)))
         return best.reason + ("" if best.fewest else "; fewer than these were not found"), True
     if settled.reason and not settled.musts:
         return settled.reason, True
