@@ -16,10 +16,10 @@ import numpy as np
 
 from spatial.errors import SolverError
 from spatial.grids.branches import branch_losses
-from spatial.grids.exact_cut import FAULT, OutOfWorkError, best_cut
-from spatial.grids.problem import Ints, State, Sub
+from spatial.grids.exact_cut import FAULT, OutOfWorkError, Region, best_cut
+from spatial.grids.problem import Ints, State, Sub, cut_out, pieces
 from spatial.grids.regions import Ground, Layout, Must, Work, best_of_all, mend, must_be_wrong, region
-from spatial.grids.trees import fault_size, start
+from spatial.grids.trees import fault_size, start, whole_cut
 from spatial.solve import connected_parts
 
 __all__ = [
@@ -248,9 +248,9 @@ def ways_out(sub: Sub, settled: Settled, *, low: int, high: int) -> dict[int, Wa
     wrong = layout.wrong()
     out: dict[int, WayOut] = {}
     clusters = _clusters(layout, wrong)
-    portion = min(max(_LOCAL_WORK // max(len(clusters), 1), 2_000), _LEVELS[1])
+    portion = min(max(_LOCAL_WORK // max(len(clusters), 1), 2_000), _LEVELS[1] // 3)
     for cluster in clusters:
-        relaxation = _smallest_relaxation(layout, cluster, portion)
+        relaxation = _smallest_relaxation(sub, layout, cluster, portion)
         for each in cluster:
             reason, proved = _why(sub, layout, each, settled)
             split = _helpful_split(layout, each)
@@ -320,20 +320,18 @@ def _clusters(layout: Layout, wrong: Sequence[int]) -> list[list[int]]:
     ]
 
 
-def _smallest_relaxation(layout: Layout, cluster: list[int], portion: int) -> dict[str, int]:
+def _smallest_relaxation(sub: Sub, layout: Layout, cluster: list[int], portion: int) -> dict[str, int]:
     """The nearest value of each limit, the other left alone, at which the surroundings can be cut."""
     around = _surroundings(layout, cluster)
+    local = [cut_out(sub, np.flatnonzero(np.isin(layout.ground.of_row, units))) for units in around]
     low, high = layout.low, layout.high
 
     def works(low: int, high: int) -> bool:
-        for units in around:
-            try:
-                alone = region(layout.ground, units, alone=True)
-                if best_cut(alone, low=low, high=high, below=1, work=portion)[0]:
-                    return True
-            except OutOfWorkError:
-                continue
-        return False
+        return any(
+            _is_cut(piece, low, high)
+            or _can_be_cut(region(layout.ground, units, alone=True), low, high, portion)
+            for piece, units in zip(local, around, strict=True)
+        )
 
     households = sum(layout.ground.weight[unit] for unit in around[-1])
     steps = {
@@ -342,6 +340,20 @@ def _smallest_relaxation(layout: Layout, cluster: list[int], portion: int) -> di
     }
     today = {"min_households": (low, -1), "max_households": (high, 1)}
     return {name: today[name][0] + today[name][1] * step for name, step in steps.items() if step}
+
+
+def _is_cut(sub: Sub, low: int, high: int) -> bool:
+    """Whether a tree shows a cut within the limits at once."""
+    if pieces(sub.indptr, sub.indices, np.zeros(len(sub.rows), np.int64)).any():
+        return False
+    return not any(fault_size(sub, whole_cut(sub, low=low, high=high, seed=1), low, high))
+
+
+def _can_be_cut(alone: Region, low: int, high: int, work: int) -> bool:
+    try:
+        return best_cut(alone, low=low, high=high, below=1, work=work)[0] is not None
+    except OutOfWorkError:
+        return False
 
 
 def _surroundings(layout: Layout, cluster: list[int]) -> list[list[int]]:

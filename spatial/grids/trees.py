@@ -17,7 +17,16 @@ from numba import njit
 from spatial.grids.problem import Ints, Sub
 from spatial.grids.regions import Ground, Layout, Work, mend
 
-__all__ = ["HOUSEHOLD_FAULT", "MISS_FAULT", "clashes", "fault_size", "random_tree", "start", "touching_grids"]
+__all__ = [
+    "HOUSEHOLD_FAULT",
+    "MISS_FAULT",
+    "clashes",
+    "fault_size",
+    "random_tree",
+    "start",
+    "touching_grids",
+    "whole_cut",
+]
 
 # Households in faulty grids come first, then how far these miss the limits, then the objective: each
 # weighs more than anything after it can add up to.
@@ -259,6 +268,11 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
             break
     assert best is not None
     return best
+
+
+def whole_cut(sub: Sub, *, low: int, high: int, seed: int) -> Ints:
+    """Grids of a connected component from one tree, mended on others; what is wrong in them is left."""
+    return _mend(sub, _whole_cut(sub, low, high, 0, seed), low, high, seed)
 
 
 def fault_size(sub: Sub, grid: Ints, low: int, high: int) -> tuple[int, int]:
