@@ -221,6 +221,20 @@ def test_a_lock_heavier_than_the_maximum_is_a_fault() -> None:
     assert answer.faults[0].relaxation["max_households"] == 61
 
 
+@pytest.mark.parametrize("n_grids", [None, 11, 13])
+def test_a_place_that_cannot_be_cut_leaves_the_number_of_grids_alone(n_grids: int | None) -> None:
+    # 25 households on either arm behind the door of one: some household there is always left over.
+    #   0 ─ 1 ─ … ─ 199 ─ 200 ─ 201 … 205     200 doors of two households, then one of one,
+    #                      └── 206 … 210      then two dead ends of five doors of five
+    edges = [*path(206), (200, 206), *[(at, at + 1) for at in range(206, 210)]]
+    answer = partition(
+        make_problem([2] * 200 + [1] + [5] * 10, edges), Grids(group_cost_m=0, n_grids=n_grids)
+    )
+    assert answer.state == ("infeasible",)
+    assert len(answer.medoid) == (n_grids or 12)  # 5 households, and 446 in grids of about 40
+    assert sum(fault.households for fault in answer.faults) == 5
+
+
 def test_n_grids_fixes_the_total_over_parts() -> None:
     edges = [*path(100), *((at, at + 1) for at in range(100, 299))]
     problem = make_problem([1] * 300, edges)

@@ -90,13 +90,16 @@ def _settle(sub: Sub, low: int, high: int, seed: int, *, whole: bool) -> Settled
     reason = _arithmetic(sub, low, high)
     if reason and not whole:
         return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", reason, ())
-    grid = start(sub, low=low, high=high, K=0, seed=seed, tries=2 * _TRIES if whole else _TRIES)
+    ground = Ground.of(sub)
+    musts = branch_losses(ground, low, high)
+    if musts and not whole:
+        return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", musts[0].reason, (musts[0],))
+    tries = 2 * _TRIES if whole else _TRIES
+    grid = start(sub, low=low, high=high, K=0, seed=seed, tries=tries, enough=_least_loss(musts))
     if not any(fault_size(sub, grid, low, high)):
         return Settled(grid, "feasible", "", ())
-    layout = Layout(Ground.of(sub), grid, low, high)
-    musts = branch_losses(layout.ground, low, high)
-    if musts and not whole:
-        return Settled(grid, "infeasible", musts[0].reason, (musts[0],))
+    layout = Layout(ground, grid, low, high)
+    musts = [replace(must, fewest=_loses(layout, must, in_one=True)) for must in musts]
     if len(layout.ground.weight) <= _AT_ONCE:
         with suppress(OutOfWorkError):
             must = best_of_all(layout, work=_LEVELS[-1])
@@ -127,11 +130,23 @@ def _may_be_better(layout: Layout, each: int, musts: Sequence[Must]) -> bool:
     return not any(must.fewest and must.units.issuperset(layout.units[each]) for must in musts)
 
 
-def _loses(layout: Layout, must: Must) -> bool:
-    """Whether no more households are in faulty grids there than in every plan."""
+def _loses(layout: Layout, must: Must, *, in_one: bool = False) -> bool:
+    """Whether no more households are in faulty grids there than in every plan (and in one grid)."""
     grids = {layout.grid[unit] for unit in must.units}
     wrong = [each for each in grids if layout.cost(each) and must.units.issuperset(layout.units[each])]
-    return sum(layout.cost(each) // FAULT for each in wrong) <= must.cost // FAULT
+    few = sum(layout.cost(each) // FAULT for each in wrong) <= must.cost // FAULT
+    return few and not (in_one and len(wrong) > 1)
+
+
+def _least_loss(musts: Sequence[Must]) -> int:
+    """Households that every plan leaves in faulty grids, from the branches that lie in no other."""
+    counted: set[int] = set()
+    least = 0
+    for must in reversed(musts):
+        if counted.isdisjoint(must.units):
+            counted |= must.units
+            least += must.cost // FAULT
+    return least
 
 
 def _small(layout: Layout) -> str:

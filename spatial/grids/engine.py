@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ from spatial.grids.problem import (
     pieces,
     score,
 )
-from spatial.grids.trees import clashes, fault_size, start
+from spatial.grids.trees import clashes, fault_size, recount, start
 from spatial.settings import Effort, Grids
 
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
@@ -60,9 +61,9 @@ class _Work:
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(Work(4, 2, 40_000, anneals=3, steps=8), rounds=150, tries=4),
+    "quick": _Work(Work(8, 3, 120_000, anneals=3, steps=8), rounds=150, tries=4),
     "normal": _Work(
-        Work(12, 3, 160_000, anneals=4, steps=10),
+        Work(14, 5, 280_000, anneals=4, steps=10),
         rounds=400,
         tries=8,
         prove_households=600,
@@ -173,25 +174,24 @@ def partition(
     if earlier is not None:
         kept = [_keep_part(sub, earlier.take(sub.rows), rules) for sub in subs]
         return _assemble(problem, part, kept, rules)
-    shares = _reachable_shares(subs, rules, settings.n_grids)
-    done = [
-        _plan_part(sub, share, replace(rules, seed=rules.seed + 7907 * at))
-        for at, (sub, share) in enumerate(zip(subs, shares, strict=True))
-    ]
+    begins = [_Starts(sub, replace(rules, seed=rules.seed + 7907 * at)) for at, sub in enumerate(subs)]
+    shares = _reachable_shares(begins, rules, settings.n_grids)
+    done = [_plan_part(begin, share) for begin, share in zip(begins, shares, strict=True)]
     return _assemble(problem, part, done, rules)
 
 
 # --- how many grids -----------------------------------------------------------------------------
 
 
-def _reachable_shares(subs: Sequence[Sub], rules: _Rules, n_grids: int | None) -> list[int | None]:
+def _reachable_shares(begins: Sequence[_Starts], rules: _Rules, n_grids: int | None) -> list[int | None]:
     """Grids of each part, such that each part that can be cut at all can be cut into its share."""
+    subs = [begin.sub for begin in begins]
     if n_grids is None:
         return [None] * len(subs)
     how = {"low": rules.low, "high": rules.high, "seed": rules.seed, "tries": rules.work.tries}
     with suppress(DataError):
         shares = _share_out(subs, rules, n_grids)
-        if all(cut_into(sub, K or 0, **how) is not None for sub, K in zip(subs, shares, strict=True)):
+        if all(begin.reaches(K) for begin, K in zip(begins, shares, strict=True)):
             return shares
     return _share_out(subs, rules, n_grids, [reachable(sub, target=rules.target, **how) for sub in subs])
 
@@ -224,12 +224,12 @@ def _plain(sub: Sub, rules: _Rules) -> int:
 # --- one part -----------------------------------------------------------------------------------
 
 
-def _plan_part(sub: Sub, share: int | None, rules: _Rules) -> _Part:
-    begin = _Starts(sub, rules)
+def _plan_part(begin: _Starts, share: int | None) -> _Part:
+    sub, rules = begin.sub, begin.rules
     every = np.arange(len(sub.rows))
     first = begin.of(every, share)
     if first is None:
-        return _plan_faulty(sub, share, rules)
+        return _plan_faulty(begin, share)
     kept = Kept((), ())
     if rules.group_cost_m > 0:
         kept = keep_groups(
@@ -268,6 +268,51 @@ class _Starts:
     def __init__(self, sub: Sub, rules: _Rules) -> None:
         self.sub, self.rules = sub, rules
         self.made: dict[tuple[bytes, int | None], Ints | None] = {}
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The plan of the whole part with the fewest households in faulty grids, at any number of grids."""
+        return settle(self.sub, low=self.rules.low, high=self.rules.high, seed=self.rules.seed)
+
+    def reaches(self, K: int | None) -> bool:
+        """Whether the part was cut into ``K`` grids, or all of it that can be cut."""
+        return self.of(np.arange(len(self.sub.rows)), K) is not None or self.beside_faults(K) is not None
+
+    def beside_faults(self, K: int | None) -> Ints | None:
+        """The faulty grids of ``settled``, and ``K`` with them or the plain number around them.
+
+        None where a piece of the rest could not be cut so, or where nothing is faulty.
+        """
+        sub, grid = self.sub, self.settled.grid
+        grid, n_faulty = _faulty_first(sub, grid, self.rules)
+        around = pieces(sub.indptr, sub.indices, np.where(grid < n_faulty, -1, 0))
+        rests = [np.flatnonzero(around == each) for each in range(int(around.max(initial=-1)) + 1)]
+        if not n_faulty or not rests:
+            return None
+        shares: list[int | None] = [None] * len(rests)
+        if K is not None:
+            try:
+                shares = _share_out([cut_out(sub, rows) for rows in rests], self.rules, K - n_faulty)
+            except DataError:
+                return None
+        n_grids = n_faulty
+        for rows, share in zip(rests, shares, strict=True):
+            found = self._recounted(rows, grid[rows], share)
+            if found is None:
+                return None
+            grid[rows] = n_grids + found
+            n_grids += int(found.max()) + 1
+        return grid
+
+    def _recounted(self, rows: Ints, grid: Ints, K: int | None) -> Ints | None:
+        """``K`` sound grids, or the plain number, of rows that are in sound ones."""
+        piece, now = cut_out(self.sub, rows), np.unique(grid, return_inverse=True)[1]
+        low, high = self.rules.low, self.rules.high
+        wanted = _plain(piece, self.rules) if K is None else K
+        found = recount(piece, now, low=low, high=high, K=wanted, seed=self.rules.seed)
+        if int(found.max()) + 1 == wanted and not any(fault_size(piece, found, low, high)):
+            return found
+        return now if K is None else self.of(rows, K)
 
     def of(self, rows: Ints, K: int | None) -> Ints | None:
         """A partition of ``rows`` within the limits into ``K`` grids; None where none was found.
@@ -352,15 +397,17 @@ def _plan_around(
     return grid, tuple(components), np.arange(len(kept.groups))
 
 
-def _plan_faulty(sub: Sub, share: int | None, rules: _Rules) -> _Part:
+def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
     """Grids for a part without a partition within the limits: the fewest households in faulty ones."""
+    sub, rules, settled = begin.sub, begin.rules, begin.settled
     low, high = rules.low, rules.high
-    settled = settle(sub, low=low, high=high, seed=rules.seed)
     grid = settled.grid
     if settled.state == "feasible":
         reason = "no partition into the number of grids asked for was found"
         settled = replace(settled, state="undecided", reason=reason)
         grid = start(sub, low=low, high=high, K=share or 0, seed=rules.seed, tries=_FAULTY_TRIES)
+    elif (around := begin.beside_faults(share)) is not None:
+        grid = around
     grid = _search(sub, grid, rules)
     fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
     alone = "its part can't be cut into grids within the limits"
@@ -384,7 +431,7 @@ def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
     )
     settled = Settled(grid, "feasible", "", ())
     if not sound:
-        fresh = _plan_part(sub, None, rules)
+        fresh = _plan_part(_Starts(sub, rules), None)
         if fault_size(sub, fresh.grid, low, high) < fault_size(sub, grid, low, high):
             return fresh
         settled = replace(fresh.settled, grid=grid)

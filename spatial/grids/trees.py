@@ -23,6 +23,7 @@ __all__ = [
     "clashes",
     "fault_size",
     "random_tree",
+    "recount",
     "start",
     "touching_grids",
     "whole_cut",
@@ -235,7 +236,7 @@ def _cut_to_count(order, parent, weight, locked, low, high, K, bisections, cap):
     return piece, count
 
 
-def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> Ints:
+def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int, enough: int = 0) -> Ints:
     """Cut a connected component into ``K`` grids in one piece each, within the limits if it can.
 
     Parameters
@@ -244,6 +245,8 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
         Number of grids; 0 leaves it free and makes the households in faulty grids fewest.
     tries : int
         Whole trees that may be cut, and mended, before the best so far is returned.
+    enough : int
+        Households in faulty grids that no plan goes below: trees that leave no more end the search.
 
     Returns
     -------
@@ -253,21 +256,22 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int) -> In
     best: Ints | None = None
     for attempt in range(tries):
         grid = _whole_cut(sub, low, high, K, seed * 1009 + attempt)
-        grid = _mend(sub, grid, low, high, seed * 1013 + 65537 * attempt)
-        if any(fault_size(sub, grid, low, high)):
-            layout = Layout(Ground.of(sub), grid, low, high)
-            mend(layout, layout.wrong(), keep_count=K > 0, work=Work(_EXACT_WORK), most=_EXACT_STEPS)
-            grid = layout.labels()
+        grid = _mend_all(sub, grid, low, high, K, seed * 1013 + 65537 * attempt)
         wrong_count = K > 0 and int(grid.max()) + 1 != K
         if best is None or (wrong_count, fault_size(sub, grid, low, high)) < (
             K > 0 and int(best.max()) + 1 != K,
             fault_size(sub, best, low, high),
         ):
             best = grid
-        if not wrong_count and not any(fault_size(sub, grid, low, high)):
+        if not wrong_count and fault_size(sub, grid, low, high)[0] <= enough:
             break
     assert best is not None
     return best
+
+
+def recount(sub: Sub, grid: Ints, *, low: int, high: int, K: int, seed: int) -> Ints:
+    """Grids of a connected component, joined or halved until there are ``K``, and mended."""
+    return _mend_all(sub, _fit_count(sub, grid, low, high, K, seed), low, high, K, seed)
 
 
 def whole_cut(sub: Sub, *, low: int, high: int, seed: int) -> Ints:
@@ -378,6 +382,16 @@ def _take_some_off(sub: Sub, rows: Ints, draw: int) -> Ints:
         if locks[0] < 0 or locks[0] != locks[1]:
             return np.isin(rows, order[place : end[place]]).astype(np.int64)
     return np.zeros(len(rows), np.int64)
+
+
+def _mend_all(sub: Sub, grid: Ints, low: int, high: int, K: int, draw: int) -> Ints:
+    """Mend on fresh trees, then by exact cuts what is still wrong; ``K`` above 0 keeps the number."""
+    grid = _mend(sub, grid, low, high, draw)
+    if not any(fault_size(sub, grid, low, high)):
+        return grid
+    layout = Layout(Ground.of(sub), grid, low, high)
+    mend(layout, layout.wrong(), keep_count=K > 0, work=Work(_EXACT_WORK), most=_EXACT_STEPS)
+    return layout.labels()
 
 
 def _mend(sub: Sub, grid: Ints, low: int, high: int, draw: int) -> Ints:
