@@ -313,8 +313,13 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
         _say(
             f"lamps: {lamps['n_chosen']} new beside {lamps['n_existing']}, "
             f"{lamps['lit_m']:,.0f} of {lamps['alley_m']:,.0f} m lit ({lamps['share_lit']:.1%}), "
-            f"proven at most {lamps['bound_m']:,.0f} m (gap {_gap(lamps)})"
+            f"{_lamp_bound(lamps)} (gap {_gap(lamps)})"
         )
+        if lamps["way_lit_mean"] is not None:
+            _say(
+                f"way home: {lamps['way_lit_mean']:.1%} lit on average, {lamps['way_lit_worst_tenth']:.1%} "
+                f"for the tenth that has least; today {lamps['way_lit_mean_before']:.1%}"
+            )
     if boards := summary["boards"]:
         _say(
             f"boards: {boards['n_chosen']}, {boards['households_served']:,} households "
@@ -324,6 +329,13 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
     _tell_faults(summary["faults"])
     if summary["doubts"] or summary["notes"]:
         _say(f"{len(summary['doubts'])} doubts and {len(summary['notes'])} notes stand in summary.json")
+
+
+def _lamp_bound(lamps: Mapping[str, Any]) -> str:
+    """What is proved of the light: metres, or with a weight what they are worth."""
+    if lamps["bound_m"] is not None:
+        return f"proven at most {lamps['bound_m']:,.0f} m"
+    return f"worth {lamps['worth']:,.0f} by {lamps['weight']}, proven at most {lamps['bound_worth']:,.0f}"
 
 
 def _gap(section: Mapping[str, Any]) -> str:

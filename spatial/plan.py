@@ -37,7 +37,7 @@ from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, wr
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
 from spatial.settings import Settings
-from spatial.siting import BoardPlan, LampPlan, plan_boards, plan_lamps, share_way_lit
+from spatial.siting import BoardPlan, LampPlan, light_shares, plan_boards, plan_lamps
 
 __all__ = ["PARTS", "Plan", "make_plan", "publishing", "read_plan", "write_plan"]
 
@@ -192,13 +192,15 @@ def _join(
     if grids is not None:
         layers["grids"] = grids.grids
         layers["zones"] = grids.zones
-    if grids is not None or boards is not None:
+    ways = None if lamps is None else lamps.ways
+    if grids is not None or boards is not None or ways is not None:
         layers["households"] = _households(site, network, settings, parts)
     if lamps is not None:
         layers["lamps"] = lamps.lamps.assign(grid_id=_grid_at(lamps.lamps, grids))
         layers["stretches"] = lamps.stretches
         layers["lamp_ranking"] = lamps.ranking
         layers["lamp_curve"] = lamps.curve
+        layers["light_shares"] = _light_shares(site, network, lamps, grids)
     if boards is not None:
         layers["boards"] = _boards(boards, grids)
     if earlier is not None:
@@ -216,10 +218,21 @@ def _households(site: Site, network: AlleyNetwork, settings: Settings, parts: _P
     rows = _plain_households(site, network, settings) if grids is None else grids.households
     if parts.boards is not None:
         rows = rows.merge(parts.boards.households, on="household_id", how="left", validate="many_to_one")
-    if parts.lamps is not None:
-        way = share_way_lit(site, network, settings, parts.lamps.stretches)
+    if parts.lamps is not None and parts.lamps.ways is not None:
+        share = parts.lamps.ways.lit_share(parts.lamps.lit)
+        way = pd.Series(share, index=site.layers["households"]["household_id"])
         rows = rows.assign(share_way_lit=rows["household_id"].map(way))
     return rows
+
+
+def _light_shares(site: Site, network: AlleyNetwork, lamps: LampPlan, grids: GridPlan | None) -> DataFrame:
+    """What light each grid and each village group has; of a split household the first part's grid counts."""
+    if lamps.ways is None:
+        return DataFrame(columns=[each.name for each in PLAN_LAYERS["light_shares"].columns])
+    grid_id = None
+    if grids is not None:
+        grid_id = grids.households.drop_duplicates("household_id").set_index("household_id")["grid_id"]
+    return light_shares(site.layers["households"], grid_id, network, lamps.ways, lamps.lit)
 
 
 def _plain_households(site: Site, network: AlleyNetwork, settings: Settings) -> GeoDataFrame:

@@ -108,9 +108,9 @@ class Grids(Section):
 
 
 class Lamps(Section):
-    """``[lamps]``: how many, to what end, by which model of light."""
+    """``[lamps]``: how many or for how much money, to what end, by which model of light."""
 
-    n_lamps: Count = 150
+    n_lamps: Count | None = 150  # with a budget and no number: as many as it pays for
     budget_cny: NonNegative | None = None
     goal: Literal["most-lit", "fewest"] = "most-lit"
     share_of_lightable: Share = 1.0
@@ -118,7 +118,27 @@ class Lamps(Section):
     reach_m: AboveZero = 15.0
     line_of_sight: bool = True
     weight: Literal["plain", "way-home", "elderly", "junctions"] = "plain"
+    weight_times: Annotated[float, Field(ge=1, le=1000)] = 3.0  # of elderly and junctions
     apart_m: NonNegative = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _money_instead(cls, value: Any) -> Any:
+        """A budget alone takes the place of the usual number."""
+        if isinstance(value, dict) and value.get("budget_cny") is not None:
+            return {"n_lamps": None, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Lamps:
+        if self.goal == "fewest" and self.budget_cny is not None:
+            raise ValueError("budget_cny has no meaning with goal = fewest; leave one of them out")
+        return self
+
+    @property
+    def most_lamps(self) -> int | None:
+        """The largest number of new lamps, required ones included; None: no limit but money or the goal."""
+        return None if self.goal == "fewest" else self.n_lamps
 
 
 class Boards(Section):

@@ -104,15 +104,29 @@ def lit_intervals(
     return _joined(pieces.edge[piece], site, from_m + start_m, from_m + end_m)
 
 
-def stretches(network: AlleyNetwork, intervals: Intervals, n_sites: int) -> Stretches:
+def stretches(
+    network: AlleyNetwork,
+    intervals: Intervals,
+    n_sites: int,
+    *,
+    cuts: tuple[IntArray, FloatArray] | None = None,
+) -> Stretches:
     """Cut the network at every end of an interval and say which sites cover each stretch.
 
     Ends within a thousandth of a millimetre are one cut. Dark stretches are included, so the
     lengths add up to the network's.
+
+    Parameters
+    ----------
+    cuts : (edge, metres along it), optional
+        Further places to cut at.
     """
     n_edges, n = len(network.edge_length_m), len(intervals.edge)
-    edge = np.concatenate([np.arange(n_edges), np.arange(n_edges), intervals.edge, intervals.edge])
-    at_m = np.concatenate([np.zeros(n_edges), network.edge_length_m, intervals.from_m, intervals.to_m])
+    more_edge, more_m = (np.empty(0, dtype=np.int64), np.empty(0)) if cuts is None else cuts
+    edge = np.concatenate([np.arange(n_edges), np.arange(n_edges), intervals.edge, intervals.edge, more_edge])
+    at_m = np.concatenate(
+        [np.zeros(n_edges), network.edge_length_m, intervals.from_m, intervals.to_m, more_m]
+    )
     order = np.lexsort((at_m, edge))
     first = np.ones(len(order), dtype=bool)
     first[1:] = (np.diff(edge[order]) > 0) | (np.diff(at_m[order]) > SAME_M)
@@ -124,7 +138,7 @@ def stretches(network: AlleyNetwork, intervals: Intervals, n_sites: int) -> Stre
     stretch_of_cut = np.cumsum(~last_of_edge) - ~last_of_edge
     begins = np.flatnonzero(~last_of_edge)
     covered_from = stretch_of_cut[cut[2 * n_edges : 2 * n_edges + n]]
-    n_covered = cut[2 * n_edges + n :] - cut[2 * n_edges : 2 * n_edges + n]
+    n_covered = cut[2 * n_edges + n : 2 * n_edges + 2 * n] - cut[2 * n_edges : 2 * n_edges + n]
     row = np.repeat(covered_from - np.cumsum(n_covered) + n_covered, n_covered) + np.arange(n_covered.sum())
     covers = sparse.csr_array(
         (np.ones(len(row), dtype=bool), (row, np.repeat(intervals.site, n_covered))),

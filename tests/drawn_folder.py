@@ -141,12 +141,14 @@ def _plan_layers(least: int) -> dict[str, Any]:
         ),
         "lamp_ranking": _table(
             "lamp_ranking", None, rank=[1, 2, 3], site_id=["C2", "C1", "C3"], gain_m=[30.0, C1_M, 15.0],
-            lit_m=[60.0, 60 + C1_M, 75 + C1_M],
+            lit_m=[60.0, 60 + C1_M, 75 + C1_M], worth=[60.0, 60 + C1_M, 75 + C1_M],
         ),
         "lamp_curve": _table(
             "lamp_curve", None, n_lamps=[0, 1, 2], lit_m=[30.0, 60.0, 60 + C1_M],
-            bound_m=[30.0, 60.0, 60 + C1_M],
+            bound_m=[30.0, 60.0, 60 + C1_M], worth=[30.0, 60.0, 60 + C1_M],
+            bound_worth=[30.0, 60.0, 60 + C1_M],
         ),
+        "light_shares": _light_shares(),
         "boards": _table(
             "boards", [_at(Point(60, -2))], site_id=["B1"], board_code=["B01"], status=["candidate"],
             rank=[1], households_served=[10], alley_id=["A"], grid_id=[2], keeper_role=["第02网格党小组"],
@@ -156,14 +158,48 @@ def _plan_layers(least: int) -> dict[str, Any]:
             "alleys",
             [_at(MultiLineString([[(0, 0), (120, 0)]])), _at(MultiLineString([[(60, 0), (60, 60)]]))],
             alley_id=["A", "B"], grid_id=[1, 2], length_m=[120.0, 60.0], lit_m=list(lit.values()),
-            share_lit=[lit["A"] / 120, 0.5],
+            share_lit=[lit["A"] / 120, 0.5], dark_rank=[1, 2],
         ),
         "stretches": _stretches(),
     }  # fmt: skip
 
 
-def _households() -> GeoDataFrame:
-    rows = pd.DataFrame(
+def _light_shares() -> Any:
+    """H3 has A from 25 to 61 and the first 5 m of B, H7 what follows on A; H5 and H6 part at 54 on B."""
+    ways = _ways().set_index("household_id")
+    share, twice = ways["lit_m"] / ways["way_m"], np.array([1, 2])
+    return _table(
+        "light_shares", None, by=["grid", "grid", "grid", "group", "group"],
+        id=["1", "2", "3", "一组", "二组"], households=[3, 5, 4, 4, 3],
+        alley_m=[66.0, 55.0, 59.0, 72.0, 49.0], lit_m=[30.0, 30.0, C1_M, 30.0, 30.0],
+        share_lit=[30 / 66, 30 / 55, C1_M / 59, 30 / 72, 30 / 49],
+        way_lit_mean=[
+            share[["H1", "H2", "H3"]].mean(),
+            share[["H4", "H5", "H5", "H6"]].mean(),
+            share[["H7", "H8", "H8", "H9"]].mean(),
+            share[["H1", "H2", "H3", "H6"]].mean(),
+            share[["H4", "H5"]] @ twice / 3,
+        ],
+    )  # fmt: skip
+
+
+def _light_figures() -> dict[str, Any]:
+    """H1 to H4 and H7 have a lit door; a tenth of the 11 households with a way are H9 and 0.1 of H8."""
+    each = ["H1", "H2", "H3", "H4", "H5", "H5", "H6", "H7", "H8", "H8", "H9"]
+    ways = _ways().set_index("household_id").loc[each]
+    share = ways["lit_m"] / ways["way_m"]
+    before_m = np.clip(ways["way_m"] - 5, 0, 30)
+    return {
+        "order_short": 0.0, "order_short_least": 0.0, "share_alleys_with_lamp": 1.0,
+        "share_doors_lit": 5 / 12, "dark_run_m": C1_FROM_M - 35, "dark_run_alley_id": "A",
+        "dark_run_from_m": 35.0, "way_lit_mean": share.mean(),
+        "way_lit_worst_tenth": (share["H9"] + 0.1 * share["H8"].iloc[0]) / 1.1,
+        "way_lit_elderly": None, "way_lit_mean_before": (before_m / ways["way_m"]).mean(),
+    }  # fmt: skip
+
+
+def _ways() -> pd.DataFrame:
+    return pd.DataFrame(
         [  # grid, walk to the meeting door, walk to the board, way from the entrance, lit of it
             ("H1", 1, 16, 55, 10, 5), ("H10", 2, None, None, None, None), ("H2", 1, 0, 45, 20, 15),
             ("H3", 1, 16, 35, 30, 25), ("H4", 2, 16, 45, 100, 55), ("H5", 2, 0, 55, 110, 60),
@@ -172,7 +208,10 @@ def _households() -> GeoDataFrame:
         ],
         columns=["household_id", "grid_id", "walk_to_meeting_m", "walk_to_board_m", "way_m", "lit_m"],
     )  # fmt: skip
-    site = _site().layers["households"]
+
+
+def _households() -> GeoDataFrame:
+    rows, site = _ways(), _site().layers["households"]
     return _table(
         "households",
         site.geometry,
@@ -224,7 +263,8 @@ def _summary(least: int) -> dict[str, Any]:
             "n_chosen": 2, "n_existing": 1, "alley_m": 180.0, "already_lit_m": 0.0,
             "lightable_m": lightable_m, "lit_m": lit_m, "lit_before_m": 30.0, "share_lit": lit_m / 180,
             "share_of_lightable": lit_m / lightable_m, "bound_m": lit_m, "gap": 0.0, "bound_by": "hand",
-            "model": "reach",
+            "model": "reach", "weight": "plain", "worth": lit_m, "worth_lightable": lightable_m,
+            "bound_worth": lit_m, **_light_figures(),
         },
         "boards": {
             "n_chosen": 1, "households_served": 10, "share_served": 10 / 12, "total_walk_m": 535.0,

@@ -266,13 +266,23 @@ CELLS = [
     ("lamps", "lamp_code", "L009", "site_id = 'C2'", "lamps.lamp_code"),
     ("lamps", "mount", "wall", "site_id = 'C2'", "lamps.mount"),
     ("lamp_ranking", "lit_m", 61.0, "rank = 1", "lamp_ranking.lit_m"),
-    ("lamp_curve", "lit_m", 61.0, "n_lamps = 1", "lamp_curve.bound_m"),
+    ("lamp_ranking", "worth", 61.0, "rank = 1", "lamp_ranking.worth"),
+    ("lamp_curve", "lit_m", 61.0, "n_lamps = 1", "lamp_curve.lit_m"),
+    ("lamp_curve", "worth", 61.0, "n_lamps = 1", "lamp_curve.bound_worth"),
+    ("light_shares", "households", 4, "id = '1'", "light_shares.households"),
+    ("light_shares", "alley_m", 66.1, "id = '1'", "light_shares.alley_m"),
+    ("light_shares", "lit_m", 30.1, "id = '一组'", "light_shares.lit_m"),
+    ("light_shares", "share_lit", 0.5, "id = '二组'", "light_shares.share_lit"),
+    ("light_shares", "way_lit_mean", 0.5, "id = '3'", "light_shares.way_lit_mean"),
+    ("light_shares", "id", "4", "id = '3'", "light_shares.id"),
     ("boards", "households_served", 11, "site_id = 'B1'", "boards.households_served"),
     ("boards", "rank", 2, "site_id = 'B1'", "boards.rank"),
     ("alleys", "name", "西巷", "alley_id = 'B'", "alleys.name"),
     ("alleys", "length_m", 60.01, "alley_id = 'B'", "alleys.length_m"),
     ("alleys", "lit_m", 30.01, "alley_id = 'B'", "alleys.lit_m"),
     ("alleys", "share_lit", 0.51, "alley_id = 'B'", "alleys.share_lit"),
+    ("alleys", "dark_rank", 3, "alley_id = 'B'", "alleys.dark_rank"),
+    ("alleys", "unchosen_why", "no-site", "alley_id = 'B'", "alleys.unchosen_why"),
     ("alleys", "grid_id", 3, "alley_id = 'B'", "alleys.grid_id"),
     ("stretches", "n_lamps", 2, "alley_id = 'B' AND from_m = 15", "stretches.n_lamps"),
     ("stretches", "lit", 0, "alley_id = 'B' AND from_m = 15", "stretches.lit"),
@@ -304,6 +314,13 @@ def sections() -> Iterator[tuple[str, str, Any]]:
     yield from (
         ("lamps", name, 0.5) for name in ("lit_m", "lit_before_m", "share_lit", "share_of_lightable", "gap")
     )
+    yield from (
+        ("lamps", name, 0.25)
+        for name in (
+            "worth", "worth_lightable", "share_alleys_with_lamp", "share_doors_lit", "dark_run_m",
+            "way_lit_mean", "way_lit_worst_tenth", "way_lit_elderly", "way_lit_mean_before",
+        )
+    )  # fmt: skip
     yield from (
         ("boards", name, 7) for name in ("n_chosen", "households_served", "total_walk_m", "walk_mean_m")
     )

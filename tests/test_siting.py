@@ -20,7 +20,7 @@ from spatial.errors import DataError
 from spatial.load import Site, read_site
 from spatial.network import AlleyNetwork, build_network
 from spatial.settings import Settings, read_settings
-from spatial.siting import made_sites, plan_boards, plan_lamps, share_way_lit
+from spatial.siting import made_sites, plan_boards, plan_lamps
 from spatial.siting.candidates import geographic_order
 from spatial.siting.tables import substrings
 from tests.drawn import layer
@@ -165,8 +165,8 @@ def test_lamps_look_at_the_alley_and_azimuths_are_turned_into_headings() -> None
         (["lamps.n_lamps=3"], ["candidate"] * 2, "only 2 sites can take a new lamp"),
         (["lamps.n_lamps=1", "lamps.budget_cny=5"], ["candidate"] * 2, "lamp_sites.cost_cny"),
         (["lamps.n_lamps=1", "lamps.weight=elderly"], ["candidate"] * 2, "lamps.weight = elderly"),
+        (["lamps.n_lamps=2", "lamps.apart_m=99"], ["required"] * 2, "2 required sites stand nearer"),
         (["lamps.n_lamps=1", "lamps.model=lux"], ["candidate"] * 2, "lamps.model = lux"),
-        (["lamps.n_lamps=1", "lamps.apart_m=9"], ["candidate"] * 2, "lamps.apart_m = 9"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_by_name(
@@ -348,10 +348,10 @@ def test_the_share_of_the_way_home_that_is_lit() -> None:
         lamp_sites=layer("lamp_sites", [Point(30, 0)], site_id=["S"], status=["candidate"]),
     )
     settings = setting("lamps.n_lamps=1")
-    network = networked(site, settings)
-    share = share_way_lit(site, network, settings, plan_lamps(site, network, settings).stretches)
-    assert share["H0"] == approx(10 / 25)
-    assert share["H7"] == approx(30 / 375)
+    plan = plan_lamps(site, networked(site, settings), settings)
+    share = plan.ways.lit_share(plan.lit)
+    assert share[0] == approx(10 / 25)
+    assert share[7] == approx(30 / 375)
 
 
 @pytest.fixture(scope="module")

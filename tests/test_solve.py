@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from spatial.errors import InfeasibleError
-from spatial.solve import cover_bound, max_cover, p_median, set_cover, set_partition
+from spatial.solve import Sides, cover_bound, max_cover, p_median, set_cover, set_partition
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -96,9 +96,8 @@ def test_a_budget_is_kept_and_used_best(seed: int) -> None:
     sound = choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1)
     sound &= choices @ cost - cost[fixed].sum() <= 10
     best = ((choices[sound] @ covers.T.astype(int) > 0) @ weight).max()
-    solution = max_cover(
-        sparse.csr_array(covers), weight, n=9, fixed=fixed, barred=barred, cost=cost, budget=10.0
-    )
+    money = Sides.at_most(sparse.csr_array(cost[None]), np.array([10.0 + cost[fixed].sum()]))
+    solution = max_cover(sparse.csr_array(covers), weight, n=9, fixed=fixed, barred=barred, sides=money)
     assert solution.value == solution.bound == best
     assert cost[solution.chosen & ~fixed].sum() <= 10
 
@@ -189,6 +188,38 @@ def test_p_median_agrees_with_trying_every_choice(seed: int, n: int) -> None:
     assert solution.value == solution.bound == best
     free = p_median(stored(walk, near), weight, n=n, unreached=20.0, fixed=fixed, barred=barred)
     assert free.value == free.bound == (cost @ weight).min()
+
+
+def some_sides(random: np.random.Generator) -> Sides:
+    """At most one of three sites, at least one of four others, and money."""
+    use = np.zeros((3, 9))
+    use[0, [1, 4, 7]] = 1
+    use[1, [0, 3, 5, 8]] = 1
+    use[2] = random.integers(1, 6, 9)
+    return Sides(sparse.csr_array(use), np.array([-np.inf, 1, -np.inf]), np.array([1, np.inf, 12]))
+
+
+@given(seed=seeds, n=st.integers(2, 4))
+@settings(max_examples=40, deadline=None)
+def test_choices_that_keep_to_sides_agree_with_trying_every_one(seed: int, n: int) -> None:
+    random = np.random.default_rng(seed)
+    walk, weight = random.integers(0, 12, (14, 9)).astype(float), random.integers(1, 6, 14).astype(float)
+    sides, cap = some_sides(random), 5.0
+    choices = np.array([each for each in all_choices(9) if each.sum() <= n and sides.kept(each)])
+    cost = np.where(choices[:, None], walk, 20.0).min(axis=2)
+    served = (cost <= cap) @ weight
+    every = np.ones((14, 9), dtype=bool)
+    most = max_cover(sparse.csr_array(walk <= cap), weight, n=n, sides=sides)
+    assert most.value == most.bound == served.max()
+    assert sides.kept(most.chosen)
+    least = p_median(
+        stored(walk, every), weight, n=n, unreached=20.0, cap=cap, least_served=served.max(), sides=sides
+    )
+    assert least.value == least.bound == (cost @ weight)[served == served.max()].min()
+    assert sides.kept(least.chosen)
+    sizes = choices.sum(axis=1)[served >= most.value / 2]
+    fewest = set_cover(sparse.csr_array(walk <= cap), weight, target=most.value / 2, sides=sides)
+    assert fewest.value == fewest.bound == sizes.min()
 
 
 def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:

@@ -37,7 +37,7 @@ FILES = ("plan.gpkg", "site.gpkg", "summary.json", "bounds.npz")
 #: The layers that each section of the summary brings with it.
 _SECTION_LAYERS = {
     "grids": ("grids", "households", "zones"),
-    "lamps": ("lamps", "lamp_ranking", "lamp_curve", "stretches"),
+    "lamps": ("lamps", "lamp_ranking", "lamp_curve", "light_shares", "stretches"),
     "boards": ("boards", "households"),
 }
 
@@ -136,6 +136,8 @@ def _missing_parts(book: Book) -> Iterator[Remark]:
                     layer="summary",
                     column=f"{section}.{name}",
                 )
+    if book.summary.get("lamps") is not None and len(book.site.layer("households")):
+        wanted.add("households")  # with the way home of each
     for name in sorted(wanted - set(book.layers)):
         yield fault("layer-missing", "plan.gpkg does not have the layer", layer=name)
     for name in sorted(set(book.layers) - wanted):

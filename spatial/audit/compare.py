@@ -31,14 +31,15 @@ def differs(said: Any, own: Any, *, name: str) -> NDArray[np.bool_]:
     said, own : array-like of numbers, same length
         What the plan says and what was recounted; NaN or None is an empty cell.
     name : str
-        The column; its unit decides the tolerance: names ending in ``_m``, ``x`` and ``y`` are metres.
+        The column; its unit decides the tolerance: names ending in ``_m``, ``x`` and ``y`` are metres, those
+        with ``worth`` weighted metres.
     """
     said = pd.to_numeric(pd.Series(said), errors="coerce").to_numpy(float, na_value=np.nan)
     own = pd.to_numeric(pd.Series(own), errors="coerce").to_numpy(float, na_value=np.nan)
     allowed: Any = SHARE
     if name in ("x", "y"):
         allowed = LENGTH_M
-    elif name.endswith("_m"):
+    elif name.endswith("_m") or "worth" in name:
         allowed = np.maximum(LENGTH_M, RELATIVE * np.abs(own))
     empty = np.isnan(said)
     with np.errstate(invalid="ignore"):

@@ -20,12 +20,13 @@ from spatial.audit.ways import TIE_M, Ways, cut_ways, nearest_of
 from spatial.errors import Remark
 from spatial.network import doors, snap_points
 
-__all__ = ["home_faults"]
+__all__ = ["HERE_M", "home_faults", "lit_ways", "ways_from_gates"]
 
 HERE_M = 0.01  # a door nearer to an entrance than this has no way home, only a place that is lit or not
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 def home_faults(book: Book, light: Light) -> Iterator[Remark]:
@@ -33,7 +34,7 @@ def home_faults(book: Book, light: Light) -> Iterator[Remark]:
     said, known = book.layers["households"], book.site.layer("households")["household_id"]
     row = pd.Index(known).get_indexer(said["household_id"])
     said, row = said[row >= 0], row[row >= 0]
-    way_m, least_m, most_m = (each[row] for each in _recount(book, light))
+    way_m, least_m, most_m = (each[row] for each in lit_ways(book, light, light.shining))
     share = said["share_way_lit"].to_numpy(float)
     lit_m = share * way_m
     far = way_m > HERE_M
@@ -45,10 +46,12 @@ def home_faults(book: Book, light: Light) -> Iterator[Remark]:
     yield from rows_that(wrong, said["household_id"], "figure-differs", text, at="households.share_way_lit")
 
 
-def _recount(book: Book, light: Light) -> tuple[Floats, Floats, Floats]:
-    """Per household of site.gpkg the shortest way from an entrance, and its least and most lit metres."""
-    network = book.network
-    places = book.site.layer("places")
+def ways_from_gates(book: Book) -> tuple[Ways, Floats, Ints]:
+    """The ways cut at doors and entrances, metres from the nearest entrance, and the vertex of each door.
+
+    Metres are infinite where no entrance can be reached.
+    """
+    network, places = book.network, book.site.layer("places")
     entrances = places.loc[(places["kind"] == "entrance").fillna(False)]
     door = doors(book.site, network, book.settings)
     gate = snap_points(network, entrances.geometry.to_numpy(), max_access_m=book.settings.input.max_access_m)
@@ -58,21 +61,27 @@ def _recount(book: Book, light: Light) -> tuple[Floats, Floats, Floats]:
     if not gate_vertex.size:
         is_road = network.alleys["kind"].isin(["road", "street"]).to_numpy(bool)[network.edge_alley]
         gate_vertex = np.unique(network.edge_nodes[is_road])
-    none = np.full(len(door), np.nan)
     if not gate_vertex.size:
-        return none, none, none
-    from_gate_m = nearest_of(ways, gate_vertex)
-    from_gate_m[np.isinf(from_gate_m)] = np.nan
-    least_m, most_m = _lit_ways(ways, from_gate_m, _lit_pieces(ways, light))
-    at_door = [
-        np.where(door_vertex >= 0, each[door_vertex], np.nan) for each in (from_gate_m, least_m, most_m)
-    ]
+        return ways, np.full(ways.n, np.inf), door_vertex
+    return ways, nearest_of(ways, gate_vertex), door_vertex
+
+
+def lit_ways(book: Book, light: Light, lamps: Bools) -> tuple[Floats, Floats, Floats]:
+    """Per household of site.gpkg the shortest way from an entrance, and its least and most lit metres.
+
+    NaN where no entrance can be reached.
+    """
+    ways, from_gate_m, door_vertex = ways_from_gates(book)
+    least_m, most_m = _lit_ways(ways, from_gate_m, _lit_pieces(ways, light, lamps))
+    reached = door_vertex >= 0
+    reached[reached] = np.isfinite(from_gate_m[door_vertex[reached]])
+    at_door = [np.where(reached, each[door_vertex], np.nan) for each in (from_gate_m, least_m, most_m)]
     return at_door[0], at_door[1], at_door[2]
 
 
-def _lit_pieces(ways: Ways, light: Light) -> Floats:
+def _lit_pieces(ways: Ways, light: Light, lamps: Bools) -> Floats:
     """Lit metres of each piece of way."""
-    shining, k = light.spans.of(light.shining), light.shining.size
+    shining, k = light.spans.of(lamps), light.shining.size
     n = ways.edge.size
     both = Spans(
         np.concatenate([shining.line, ways.edge]),

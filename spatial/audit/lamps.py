@@ -11,12 +11,21 @@ import shapely
 from numpy.typing import NDArray
 
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, RELATIVE, column_differs, figures_differ, rows_that, say
+from spatial.audit.compare import (
+    LENGTH_M,
+    RELATIVE,
+    SHARE,
+    column_differs,
+    figures_differ,
+    rows_that,
+    say,
+)
 from spatial.audit.lamp_bound import lamp_bound_faults
-from spatial.audit.light import Light, refused_walls
-from spatial.audit.rays import cut_pieces
+from spatial.audit.light import Light, Worth, refused_walls, too_near
+from spatial.audit.lighting import alley_light_faults, lighting_faults, share_faults
 from spatial.audit.sites import place_faults, site_faults
 from spatial.audit.stretches import stretch_faults
+from spatial.audit.worth import recount_worth, worth_faults
 from spatial.errors import Remark, fault
 
 __all__ = ["lamp_faults"]
@@ -35,13 +44,13 @@ Bools = NDArray[np.bool_]
 def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]:
     """Every difference in the lamps' part of a plan, and its figures recounted."""
     settings = book.settings.lamps
-    most = None if settings.goal == "fewest" else settings.n_lamps
     lit_m = light.lit_m(light.shining)
     sites, chosen = book.site.layer("lamp_sites"), book.layers["lamps"]
     refused = chosen["site_id"].isin(sites.loc[refused_walls(sites), "site_id"])
-    figures = _figures(book, light, lit_m)
+    worth = recount_worth(book)
+    figures = _figures(book, light, worth, lit_m)
     remarks = [
-        *site_faults(book, "lamp_sites", "lamps", limit=most),
+        *site_faults(book, "lamp_sites", "lamps", limit=settings.most_lamps),
         *_budget_faults(book),
         *rows_that(
             refused,
@@ -52,10 +61,15 @@ def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]
         ),
         *place_faults(book, "lamps"),
         *_attribute_faults(book),
-        *_order_faults(book, light),
+        *_apart_faults(book),
+        *worth_faults(book, worth),
+        *_order_faults(book, light, worth),
         *stretch_faults(book, light),
         *_curve_faults(book),
-        *lamp_bound_faults(book, light, float(lit_m.sum())),
+        *lamp_bound_faults(book, light, worth, figures["worth"]),
+        *lighting_faults(book, light),
+        *alley_light_faults(book, light),
+        *(share_faults(book, light) if "households" in book.layers else ()),
         *figures_differ("lamps", book.summary["lamps"], figures),
     ]
     return remarks, figures
@@ -70,7 +84,18 @@ def _budget_faults(book: Book) -> Iterator[Remark]:
         yield fault("budget-broken", text, layer="lamps", column="cost_cny")
 
 
-def _figures(book: Book, light: Light, lit_m: Floats) -> dict[str, Any]:
+def _apart_faults(book: Book) -> Iterator[Remark]:
+    """New lamps nearer to another lamp than ``apart_m``."""
+    lamps, apart_m = book.layers["lamps"], book.settings.lamps.apart_m
+    points = lamps.geometry.to_numpy()
+    new = (lamps["status"] != "existing").to_numpy(bool)
+    a, b = too_near(points, points, apart_m - LENGTH_M) if apart_m else np.zeros((2, 0), np.int64)
+    beside = np.isin(np.arange(len(lamps)), a[(a != b) & new[a]])
+    text = f"are new and stand less than {say(apart_m)} m from another lamp"
+    yield from rows_that(beside, lamps["site_id"], "lamps-too-near", text, at="lamps.geometry")
+
+
+def _figures(book: Book, light: Light, worth: Worth, lit_m: Floats) -> dict[str, Any]:
     """The section ``lamps`` of the summary, as far as it can be recounted."""
     lamps = book.layers["lamps"]
     alley_m, lightable_m = float(light.length_m.sum()), float(light.lit_m(light.usable).sum())
@@ -86,6 +111,9 @@ def _figures(book: Book, light: Light, lit_m: Floats) -> dict[str, Any]:
         "lit_before_m": float(light.lit_m(light.existing).sum()),
         "share_lit": total_m / alley_m if alley_m else None,
         "share_of_lightable": total_m / lightable_m if lightable_m else None,
+        "weight": book.settings.lamps.weight,
+        "worth": light.worth(light.shining, worth),
+        "worth_lightable": light.worth(light.usable | light.existing, worth),
         **_gap(book),
         "model": book.settings.lamps.model,
     }
@@ -94,9 +122,9 @@ def _figures(book: Book, light: Light, lit_m: Floats) -> dict[str, Any]:
 def _gap(book: Book) -> dict[str, float]:
     """The gap between what is lit and the bound that the plan states; "fewest" has a gap in lamps instead."""
     said = book.summary["lamps"]
-    if book.settings.lamps.goal == "fewest" or not said["bound_m"]:
+    if book.settings.lamps.goal == "fewest" or not said["bound_worth"]:
         return {}
-    return {"gap": (said["bound_m"] - said["lit_m"]) / said["bound_m"]}
+    return {"gap": (said["bound_worth"] - said["worth"]) / said["bound_worth"]}
 
 
 def _attribute_faults(book: Book) -> Iterator[Remark]:
@@ -126,50 +154,72 @@ def _towards_alley(book: Book, points: NDArray[np.object_]) -> Floats:
     return np.where(np.hypot(*step.T) > LENGTH_M, heading, np.nan)
 
 
-def _order_faults(book: Book, light: Light) -> Iterator[Remark]:
+def _order_faults(book: Book, light: Light, worth: Worth) -> Iterator[Remark]:
     """Gains in the order of the choice's ranks, and of the free nested order."""
     lamps, ranking = book.layers["lamps"], book.layers["lamp_ranking"]
     new = lamps[lamps["rank"].notna()].sort_values("rank")
     for layer, rows in (("lamps", new), ("lamp_ranking", ranking)):
         ids = rows["site_id"]
         yield from column_differs(f"{layer}.rank", ids, rows["rank"], np.arange(1, len(rows) + 1))
-        gain_m, before_m = _gains(book, light, ids)
-        yield from column_differs(f"{layer}.gain_m", ids, rows["gain_m"], gain_m)
+        gain_m, gain = _gains(book, light, worth, ids)
+        yield from column_differs(f"{layer}.gain_m", ids, rows["gain_m"], gain_m[1:])
         if layer == "lamp_ranking":
-            yield from column_differs(f"{layer}.lit_m", ids, rows["lit_m"], before_m + np.cumsum(gain_m))
+            yield from column_differs(f"{layer}.lit_m", ids, rows["lit_m"], np.cumsum(gain_m)[1:])
+            yield from column_differs(f"{layer}.worth", ids, rows["worth"], np.cumsum(gain)[1:])
+        else:
+            yield from _short_faults(book, np.cumsum(gain))
 
 
-def _gains(book: Book, light: Light, ids: pd.Series) -> tuple[Floats, float]:
-    """Metres newly lit by each site in the order given, and the metres lit before the first. [m]"""
+def _short_faults(book: Book, worth: Floats) -> Iterator[Remark]:
+    """The shortfall of the lamps in their order against the curve, and the least that is claimed for any."""
+    curve, said = book.layers["lamp_curve"], book.summary["lamps"]
+    n_lamps, best = curve["n_lamps"].to_numpy(int), curve["worth"].to_numpy(float)
+    here = (n_lamps < worth.size) & (best > 0)
+    short = float(np.max(1.0 - worth[n_lamps[here]] / best[here], initial=0.0))
+    if said["order_short"] is not None and said["order_short"] < short - SHARE:
+        text = f"the summary says {say(said['order_short'])}, recounted {say(short)}"
+        yield fault("figure-differs", text, layer="summary", column="lamps.order_short")
+    if said["order_short_least"] is not None and said["order_short_least"] > said["order_short"] + SHARE:
+        text = f"{say(said['order_short_least'])} is more than the order's own {say(said['order_short'])}"
+        yield fault("bound-broken", text, layer="summary", column="lamps.order_short_least")
+
+
+def _gains(book: Book, light: Light, worth: Worth, ids: pd.Series) -> tuple[Floats, Floats]:
+    """Metres newly lit by each site in the order given, and their worth; first what is lit before all. [m]"""
     sites = pd.Index(book.site.layer("lamp_sites")["site_id"])
     rank = np.full(len(sites), np.iinfo(np.int64).max)
     row = sites.get_indexer(ids)
     rank[row[row >= 0]] = np.flatnonzero(row >= 0) + 1
     rank[light.existing] = 0
-    pieces = cut_pieces(light.spans.of(rank <= len(ids)), light.length_m)
+    pieces, per_m = light.pieces(rank <= len(ids), worth)
     first = np.full(pieces.line.size, np.iinfo(np.int64).max)
     np.minimum.at(first, pieces.piece, rank[pieces.lamp])
     first[light.lit_already[pieces.line]] = 0
     lit = first <= len(ids)
     gain_m = np.bincount(first[lit], pieces.length_m[lit], minlength=len(ids) + 1)
-    return gain_m[1:].astype(float), float(gain_m[0])
+    gain = np.bincount(first[lit], (pieces.length_m * per_m)[lit], minlength=len(ids) + 1)
+    return gain_m.astype(float), gain.astype(float)
 
 
 def _curve_faults(book: Book) -> Iterator[Remark]:
     """The curve may not pass its bounds, nor fall; the free order may fall at most 2 % short of it."""
     curve, ranking = book.layers["lamp_curve"], book.layers["lamp_ranking"]
-    lit_m, n_lamps = curve["lit_m"].to_numpy(float), curve["n_lamps"]
-    broken = lit_m > curve["bound_m"].to_numpy(float) + LENGTH_M
-    yield from rows_that(
-        broken, n_lamps, "bound-broken", "light more than their bound", at="lamp_curve.bound_m"
+    worth, n_lamps = curve["worth"].to_numpy(float), curve["n_lamps"]
+    slack = LENGTH_M + RELATIVE * worth
+    if book.settings.lamps.weight == "plain":
+        for column, other in (("lit_m", "worth"), ("bound_m", "bound_worth")):
+            yield from column_differs(f"lamp_curve.{column}", n_lamps, curve[column], curve[other])
+    broken = worth > curve["bound_worth"].to_numpy(float) + slack
+    text = "light more than their bound"
+    yield from rows_that(broken, n_lamps, "bound-broken", text, at="lamp_curve.bound_worth")
+    falls = np.diff(worth, prepend=-np.inf) < -slack
+    yield from rows_that(falls, n_lamps, "curve-falls", "light less with more lamps", at="lamp_curve.worth")
+    both = curve[["n_lamps", "worth", "bound_worth"]].merge(
+        ranking[["rank", "worth"]], left_on="n_lamps", right_on="rank", suffixes=("", "_ordered")
     )
-    falls = np.diff(lit_m, prepend=-np.inf) < -LENGTH_M
-    yield from rows_that(falls, n_lamps, "curve-falls", "light less with more lamps", at="lamp_curve.lit_m")
-    both = curve[["n_lamps", "lit_m", "bound_m"]].merge(
-        ranking[["rank", "lit_m"]], left_on="n_lamps", right_on="rank", suffixes=("", "_ordered")
-    )
-    ordered_m, at = both["lit_m_ordered"], "lamp_ranking.lit_m"
-    above = ordered_m > both["bound_m"] + LENGTH_M
+    ordered, at = both["worth_ordered"], "lamp_ranking.worth"
+    slack = LENGTH_M + RELATIVE * both["worth"]
+    above = ordered > both["bound_worth"] + slack
     yield from rows_that(above, both["rank"], "bound-broken", "light more than the curve's bound", at=at)
-    short = ordered_m < (1 - _ORDER_SHORT) * both["lit_m"] - LENGTH_M
+    short = ordered < (1 - _ORDER_SHORT) * both["worth"] - slack
     yield from rows_that(short, both["rank"], "order-short", "fall more than 2 % short of the curve", at=at)

@@ -10,13 +10,30 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from spatial.audit.book import Book
-from spatial.audit.rays import Spans, cut_pieces, lit_spans
+from spatial.audit.rays import Pieces, Spans, cut_pieces, lit_spans
 
-__all__ = ["Light", "recount_light", "refused_walls"]
+__all__ = ["Light", "Worth", "recount_light", "refused_walls", "too_near"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a metre of light is worth, on spans that follow each other along every edge."""
+
+    edge: Ints
+    from_m: Floats
+    to_m: Floats
+    per_m: Floats
+
+    def at(self, edge: Ints, at_m: Floats) -> Floats:
+        """The worth of a metre at some places of edges."""
+        order = np.lexsort([self.from_m, self.edge])
+        far_m = 1.0 + max(float(self.to_m.max(initial=0.0)), float(at_m.max(initial=0.0)))
+        begins = self.edge[order] * far_m + self.from_m[order]
+        return self.per_m[order][np.searchsorted(begins, edge * far_m + at_m, side="right") - 1]
 
 
 @dataclass(frozen=True)
@@ -39,10 +56,31 @@ class Light:
         by_alley = self.alley[pieces.line[lit]]
         return np.bincount(by_alley, pieces.length_m[lit], minlength=self.n_alleys).astype(float)
 
+    def worth(self, lamps: Bools, worth: Worth) -> float:
+        """What the light of the lamps marked true and of the alleys lit already is worth."""
+        pieces, per_m = self.pieces(lamps, worth)
+        lit = (pieces.n_lamps > 0) | self.lit_already[pieces.line]
+        return float((pieces.length_m * per_m)[lit].sum())
+
+    def pieces(self, lamps: Bools, worth: Worth) -> tuple[Pieces, Floats]:
+        """The edges cut where light or worth changes, and what a metre of each piece is worth."""
+        shining, k = self.spans.of(lamps), self.existing.size
+        both = Spans(
+            np.concatenate([shining.line, worth.edge]),
+            np.concatenate([shining.lamp, k + np.arange(worth.edge.size)]),
+            np.concatenate([shining.from_m, worth.from_m]),
+            np.concatenate([shining.to_m, worth.to_m]),
+        )
+        cut = cut_pieces(both, self.length_m)
+        by_lamp = cut.lamp < k
+        pieces = Pieces(cut.line, cut.from_m, cut.to_m, cut.piece[by_lamp], cut.lamp[by_lamp])
+        return pieces, worth.at(cut.line, (cut.from_m + cut.to_m) / 2)
+
 
 def recount_light(book: Book) -> Light:
     """What every lamp site can light, by trying, and which sites shine in the plan."""
     sites, settings = book.site.layer("lamp_sites"), book.settings.lamps
+    sure = sites["status"].isin(["existing", "required"]).to_numpy(bool)
     network = book.network
     lit = network.alleys["lit"].fillna(False).to_numpy(bool)
     status = sites["status"].to_numpy(object)
@@ -61,9 +99,22 @@ def recount_light(book: Book) -> Light:
         lit.size,
         lit[network.edge_alley],
         existing,
-        (status != "forbidden") & ~refused_walls(sites),
+        (status != "forbidden")
+        & ~refused_walls(sites)
+        & (sure | ~_beside(sites.geometry.to_numpy(), sure, settings.apart_m)),
         sites["site_id"].isin(book.layers["lamps"]["site_id"]).to_numpy(bool),
     )
+
+
+def too_near(points: NDArray[np.object_], others: NDArray[np.object_], apart_m: float) -> Ints:
+    """Pairs (row of points, row of others) of places less than ``apart_m`` from each other: (2, p)."""
+    pairs = shapely.STRtree(others).query(points, predicate="dwithin", distance=apart_m)
+    return pairs[:, shapely.distance(points[pairs[0]], others[pairs[1]]) < apart_m]
+
+
+def _beside(points: NDArray[np.object_], sure: Bools, apart_m: float) -> Bools:
+    """Sites too near to a lamp that stands or must stand."""
+    return np.isin(np.arange(len(points)), too_near(points, points[sure], apart_m)[0])
 
 
 def refused_walls(sites: DataFrame) -> Bools:

@@ -113,12 +113,18 @@ def _figures(plan: Plan, settings: Settings) -> View:
             "lit_m": round(lamps["lit_m"]),
             "share_lit": lamps["share_lit"],
             "share_before": lamps["lit_before_m"] / lamps["alley_m"] if lamps["alley_m"] else 0.0,
-            "bound_m": _whole_bound(lamps) if settings.lamps.goal == "most-lit" else None,
-            "proven": lamps["gap"] == 0,
+            "bound_m": _whole_bound(lamps) if _counts_alone(settings) else None,
+            "proven": lamps["gap"] == 0 and lamps["bound_m"] is not None,
             "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
             "line_of_sight": settings.lamps.line_of_sight and "buildings" in plan.site.layers,
         }
     return figures
+
+
+def _counts_alone(settings: Settings) -> bool:
+    """Whether nothing but the number of lamps limits them, so that "no plan of as many" can be said."""
+    lamps = settings.lamps
+    return lamps.goal == "most-lit" and lamps.budget_cny is None and lamps.apart_m == 0
 
 
 def _whole_bound(lamps: Mapping[str, Any]) -> int | None:

@@ -3,6 +3,6 @@
 from spatial.siting.boards import BoardPlan, plan_boards
 from spatial.siting.candidates import made_sites
 from spatial.siting.lamps import LampPlan, plan_lamps
-from spatial.siting.ways import share_way_lit
+from spatial.siting.lighting import light_shares
 
-__all__ = ["BoardPlan", "LampPlan", "made_sites", "plan_boards", "plan_lamps", "share_way_lit"]
+__all__ = ["BoardPlan", "LampPlan", "light_shares", "made_sites", "plan_boards", "plan_lamps"]

@@ -11,6 +11,7 @@ from spatial.errors import Remark, doubt, note
 from spatial.load import Site, contract_frame
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
+from spatial.siting.weights import bends
 
 __all__ = ["candidate_sites", "geographic_order", "made_sites", "nearest_alley"]
 
@@ -19,7 +20,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 WALL_WITHIN_M = 5.0  # a house front this near to the centre-line carries the lamp
-BEND_DEG = 30.0
 LABEL = {"lamp_sites": "lamp", "board_sites": "board"}
 
 
@@ -87,7 +87,7 @@ def _places(network: AlleyNetwork, spacing_m: float) -> tuple[IntArray, FloatArr
     """Edge and metres along it: nodes once each, bends, and even steps of at most the spacing between."""
     unlit = np.flatnonzero(~network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley])
     length_m = network.edge_length_m
-    edge, along_m = _bends(network, unlit)
+    edge, along_m = bends(network, unlit)
     mark_edge = np.concatenate([unlit, unlit, edge])
     mark_m = np.concatenate([np.zeros(len(unlit)), length_m[unlit], along_m])
     order = np.lexsort((mark_m, mark_edge))
@@ -106,20 +106,6 @@ def _places(network: AlleyNetwork, spacing_m: float) -> tuple[IntArray, FloatArr
         np.concatenate([node_edge, inner_edge[inside]]),
         np.concatenate([np.where(is_end, length_m[node_edge], 0.0), inner_m[inside]]),
     )
-
-
-def _bends(network: AlleyNetwork, edges: IntArray) -> tuple[IntArray, FloatArray]:
-    """Vertices inside the edges where the alley turns by 30 degrees or more."""
-    coords, owner = shapely.get_coordinates(network.edge_lines[edges], return_index=True)
-    leg = np.diff(coords, axis=0)
-    same = owner[1:] == owner[:-1]
-    length_m = np.where(same, np.hypot(*leg.T), 0.0)
-    total_m = np.concatenate([[0.0], np.cumsum(length_m)])
-    along_m = total_m - total_m[np.searchsorted(owner, np.arange(len(edges)))][owner]
-    heading = np.arctan2(leg[:, 1], leg[:, 0])
-    turn = np.abs((np.diff(heading) + np.pi) % (2 * np.pi) - np.pi)
-    at = 1 + np.flatnonzero(same[1:] & same[:-1] & (np.degrees(turn) >= BEND_DEG))
-    return edges[owner[at]], along_m[at]
 
 
 def _half_width_m(network: AlleyNetwork) -> FloatArray:

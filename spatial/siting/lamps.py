@@ -1,7 +1,8 @@
 """Street lamps: the sites that light the most alley, or the fewest that light a share of it.
 
-Weights are exact lengths of stretches, see :mod:`spatial.sight`. Existing lamps always shine; alleys
-that are lit already count as lit and ask for nothing.
+Weights are exact lengths of stretches, see :mod:`spatial.sight`, times what a metre is worth, see
+:mod:`spatial.siting.weights`. Existing lamps always shine; alleys that are lit already count as lit and
+ask for nothing.
 """
 
 from __future__ import annotations
@@ -16,23 +17,19 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from pandas import DataFrame
+from scipy import sparse
 
-from spatial.errors import DataError, Remark, doubt, fault, first_ids, note
+from spatial.errors import DataError, InfeasibleError, Remark, doubt, fault, first_ids, note
 from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
-from spatial.sight import Stretches, lit_intervals, stretches
 from spatial.siting.candidates import candidate_sites, geographic_order
-from spatial.siting.tables import alley_table, stretch_table
-from spatial.solve import (
-    Solution,
-    cover_order,
-    covered,
-    gap_between,
-    max_cover,
-    merged_rows,
-    set_cover,
-)
+from spatial.siting.demand import NOTHING_M, LampTask, lamp_task
+from spatial.siting.lighting import alley_light, dark_run, way_figures
+from spatial.siting.orders import Curve, Order, curve_of, free_order, order_of_choice, raised
+from spatial.siting.tables import stretch_table
+from spatial.siting.ways import LitAlong, WaysHome, ways_home
+from spatial.solve import Sides, Solution, covered, gap_between, max_cover, merged_rows, set_cover
 
 __all__ = ["LampPlan", "plan_lamps"]
 
@@ -41,11 +38,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 LEAST_M = 0.01  # of alley: "fewest" asks no lamp for less
-NOTHING_M = 1e-3  # a lamp that adds less is not placed
 ORDER_SHORT = 0.02  # the share by which the free order may fall short of the curve
-CURVE_ROWS = 60_000  # stretches times points of the curve, within these limits
-LEAST_POINTS, MOST_POINTS = 5, 20
-CURVE_GAP = 0.001  # of every point
 
 
 @dataclass(frozen=True)
@@ -55,32 +48,14 @@ class LampPlan:
     sites: GeoDataFrame  # every site, given or made: lamp_sites contract and alley_id
     lamps: GeoDataFrame  # PLAN_LAYERS["lamps"] without grid_id
     stretches: GeoDataFrame  # PLAN_LAYERS["stretches"]
-    alleys: GeoDataFrame  # alley_id, name, length_m, lit_m, share_lit
+    alleys: GeoDataFrame  # PLAN_LAYERS["alleys"] without grid_id
     ranking: DataFrame
     curve: DataFrame
+    ways: WaysHome | None  # None without households
+    lit: LitAlong
     figures: dict[str, Any]  # SUMMARY["lamps"]
     bounds: Mapping[str, NDArray[Any]]
     remarks: tuple[Remark, ...]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What there is to decide: sites by status, stretches by weight."""
-
-    sites: GeoDataFrame
-    cut: Stretches
-    weight_m: FloatArray  # 0 where an alley is lit already
-    already_m: float
-    existing: BoolArray
-    required: BoolArray
-    barred: BoolArray
-
-    @property
-    def usable(self) -> BoolArray:
-        return ~self.existing & ~self.barred
-
-    def lit_m(self, shining: BoolArray) -> float:
-        return self.already_m + float(self.weight_m[covered(self.cut.covers, shining)].sum())
 
 
 def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPlan:
@@ -89,10 +64,12 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     Parameters
     ----------
     site : Site
-        Layers ``lamp_sites`` (made along the alleys where empty) and ``buildings``.
+        Layers ``lamp_sites`` (made along the alleys where empty) and ``buildings``; ``households`` for all
+        that is said about the way home.
     network : AlleyNetwork
     settings : Settings
-        Section ``lamps``. ``n_lamps`` counts new lamps, required ones included.
+        Section ``lamps``. ``n_lamps`` counts new lamps, required ones included; with ``budget_cny`` alone
+        there are as many as the money pays for.
 
     Returns
     -------
@@ -101,71 +78,57 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     Raises
     ------
     DataError
-        More sites are required than ``n_lamps``, fewer can be used, a required wall is refused, a cost
-        is missing under a budget, or a setting asks for what is not built yet.
+        More sites are required than ``n_lamps``, fewer can be used, a required wall is refused, required
+        sites stand too near to each other, a cost is missing under a budget, the share asked for can't be
+        lit, or a setting asks for what is not built yet.
     """
     _refuse_unbuilt(settings)
     sites, remarks = candidate_sites(site, network, settings, layer="lamp_sites")
-    task = _task(site, network, settings, sites)
+    ways = ways_home(site, network, settings) if len(site.layer("households")) else None
+    task = lamp_task(site, network, settings, sites, ways)
     _check_numbers(task, settings)
     solution = _solve(task, settings)
-    rank, gain_m = _order(task, solution.chosen & ~task.existing)
-    chosen = task.existing | task.required | (rank > 0)
-    lit = covered(task.cut.covers, chosen) | (task.weight_m == 0)
-    curve = _curve(task, settings, chosen)
-    ranking, short = _ranking(task, curve)
+    curve = curve_of(task, settings, solution.chosen)
+    free = free_order(task, curve)
+    curve = raised(task, curve, free)
+    order = order_of_choice(task, settings, solution.chosen & ~task.existing, curve)
+    chosen = task.existing | task.required
+    chosen[order.sites] = True
+    drawn = stretch_table(network, task.cut, chosen)
+    lit, before = (LitAlong(network, task.cut, task.lit(each)) for each in (chosen, task.existing))
     return LampPlan(
         sites=sites,
-        lamps=_lamp_table(network, task, chosen, rank, gain_m),
-        stretches=stretch_table(network, task.cut, chosen),
-        alleys=alley_table(network, task.cut, lit),
-        ranking=ranking,
-        curve=_curve_table(task, curve, ranking),
-        figures=_figures(task, settings, solution, chosen),
-        bounds=_bounds(network, task, solution),
-        remarks=(*remarks, *_remarks(task, settings, solution, chosen, short), *_price(task, curve, chosen)),
+        lamps=_lamp_table(network, task, chosen, order),
+        stretches=drawn,
+        alleys=alley_light(network, task, chosen),
+        ranking=_ranking_table(task, free),
+        curve=_curve_table(settings, curve),
+        ways=ways,
+        lit=lit,
+        figures={
+            **_figures(task, settings, solution, chosen),
+            "order_short": order.short,
+            "order_short_least": order.short_least,
+            **_installed(network, task, chosen),
+            **dark_run(drawn),
+            **way_figures(site.layer("households"), ways, lit, before),
+        },
+        bounds=_bounds(network, task, settings, solution),
+        remarks=(
+            *remarks,
+            *_remarks(task, settings, solution, chosen, free.short),
+            *_price(task, settings, curve, chosen),
+        ),
     )
 
 
 def _refuse_unbuilt(settings: Settings) -> None:
-    lamps = settings.lamps
-    usual = {"model": "reach", "weight": "plain", "apart_m": 0.0}
-    faults = [
-        f"lamps.{key} = {getattr(lamps, key)} is not built yet; use {value}"
-        for key, value in usual.items()
-        if getattr(lamps, key) != value
-    ]
-    if lamps.goal == "fewest" and lamps.budget_cny is not None:
-        faults.append("lamps.budget_cny has no meaning with lamps.goal = fewest; leave one of them out")
-    if faults:
-        raise DataError("the lamp settings can't be planned", faults)
+    if settings.lamps.model != "reach":
+        unbuilt = f"lamps.model = {settings.lamps.model} is not built yet; use reach"
+        raise DataError("the lamps can't be planned", [unbuilt])
 
 
-def _task(site: Site, network: AlleyNetwork, settings: Settings, sites: GeoDataFrame) -> _Task:
-    intervals = lit_intervals(
-        network,
-        sites,
-        site.layer("buildings"),
-        reach_m=settings.lamps.reach_m,
-        line_of_sight=settings.lamps.line_of_sight,
-    )
-    cut = stretches(network, intervals, len(sites))
-    lit = network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley[cut.edge]]
-    status = sites["status"].to_numpy(dtype=object)
-    refused = (sites["mount"].eq("wall") & sites["consent"].eq("no")).to_numpy(dtype=bool)
-    existing = status == "existing"
-    return _Task(
-        sites=sites,
-        cut=cut,
-        weight_m=np.where(lit, 0.0, cut.length_m),
-        already_m=float(cut.length_m[lit].sum()),
-        existing=existing,
-        required=status == "required",
-        barred=(status == "forbidden") | (refused & ~existing),
-    )
-
-
-def _check_numbers(task: _Task, settings: Settings) -> None:
+def _check_numbers(task: LampTask, settings: Settings) -> None:
     lamps, ids = settings.lamps, task.sites["site_id"]
     refused = task.required & task.barred
     n_required, n_usable = int(task.required.sum()), int(task.usable.sum())
@@ -175,14 +138,20 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
             f"lamp_sites.consent is no for {int(refused.sum())} wall sites whose status is required "
             f"({first_ids(ids[refused])}); change one of the two"
         )
-    if lamps.goal == "most-lit" and n_required > lamps.n_lamps:
+    if task.clashing.any():
         faults.append(
-            f"lamps.n_lamps is {lamps.n_lamps} but {n_required} sites are required "
+            f"lamps.apart_m is {lamps.apart_m:g} but {int(task.clashing.sum())} required sites stand nearer "
+            f"to another required or existing lamp ({first_ids(ids[task.clashing])}); "
+            "lower apart_m or require fewer"
+        )
+    if lamps.most_lamps is not None and n_required > lamps.most_lamps:
+        faults.append(
+            f"lamps.n_lamps is {lamps.most_lamps} but {n_required} sites are required "
             f"({first_ids(ids[task.required])}); allow more lamps or require fewer"
         )
-    if lamps.goal == "most-lit" and n_usable < lamps.n_lamps:
+    if lamps.most_lamps is not None and n_usable < lamps.most_lamps:
         faults.append(
-            f"lamps.n_lamps is {lamps.n_lamps} but only {n_usable} sites can take a new lamp; "
+            f"lamps.n_lamps is {lamps.most_lamps} but only {n_usable} sites can take a new lamp; "
             "lower n_lamps, add lamp sites, or let them be made closer (sites.spacing_m)"
         )
     if lamps.budget_cny is not None:
@@ -198,139 +167,99 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
         raise DataError("the lamps can't be planned", faults)
 
 
-def _solve(task: _Task, settings: Settings) -> Solution:
-    lamps, work = settings.lamps, settings.work
-    fixed = task.existing | task.required
+def _solve(task: LampTask, settings: Settings) -> Solution:
+    lamps = settings.lamps
     if lamps.goal == "fewest":
-        group, _ = merged_rows(task.cut.covers)
-        asked = np.bincount(group, task.weight_m)[group] >= LEAST_M
-        weight_m = np.where(asked, task.weight_m, 0.0)
-        most_m = float(weight_m[covered(task.cut.covers, ~task.barred)].sum())
-        target = lamps.share_of_lightable * (most_m + task.already_m) - task.already_m
+        return _fewest(task, settings)
+    n_required = int(task.required.sum())
+    return max_cover(
+        task.cut.covers,
+        task.worth,
+        n=(int(task.usable.sum()) if lamps.most_lamps is None else lamps.most_lamps) - n_required,
+        fixed=task.existing | task.required,
+        barred=task.barred,
+        sides=task.sides if lamps.budget_cny is None else task.sides.and_(_money(task, lamps.budget_cny)),
+        effort=settings.work.effort,
+        seed=settings.work.seed,
+    )
+
+
+def _money(task: LampTask, budget_cny: float) -> Sides:
+    """New lamps cost no more than the budget."""
+    cost_cny = task.sites["cost_cny"].fillna(0.0).to_numpy(dtype=np.float64)
+    use = sparse.csr_array(np.where(task.usable, cost_cny, 0.0)[None])
+    return Sides.at_most(use, np.array([budget_cny]))
+
+
+def _fewest(task: LampTask, settings: Settings) -> Solution:
+    share, work = settings.lamps.share_of_lightable, settings.work
+    group, _ = merged_rows(task.cut.covers)
+    asked = np.bincount(group, task.cut.length_m * ~task.lit_already)[group] >= LEAST_M
+    worth = np.where(asked, task.worth, 0.0)
+    most = float(worth[covered(task.cut.covers, ~task.barred)].sum())
+    target = share * (most + task.already_worth) - task.already_worth
+    fixed = task.existing | task.required
+    try:
         return set_cover(
             task.cut.covers,
-            weight_m,
-            target=target if lamps.share_of_lightable < 1 else None,
+            worth,
+            target=target if share < 1 else None,
             fixed=fixed,
             barred=task.barred,
+            sides=task.sides,
             effort=work.effort,
             seed=work.seed,
         )
-    cost = task.sites["cost_cny"].to_numpy(dtype=np.float64)
-    budget = None if lamps.budget_cny is None else lamps.budget_cny - float(cost[task.required].sum())
-    return max_cover(
-        task.cut.covers,
-        task.weight_m,
-        n=lamps.n_lamps - int(task.required.sum()),
-        fixed=fixed,
-        barred=task.barred,
-        cost=cost,
-        budget=budget,
-        effort=work.effort,
-        seed=work.seed,
+    except InfeasibleError:
+        if not len(task.sides.most):
+            raise
+        reached = max_cover(
+            task.cut.covers,
+            worth,
+            n=int(task.usable.sum()),
+            fixed=fixed,
+            barred=task.barred,
+            sides=task.sides,
+            effort=work.effort,
+            seed=work.seed,
+        )
+    could = (reached.value + task.already_worth) / (most + task.already_worth)
+    raise DataError(
+        f"lamps.share_of_lightable is {share:g}, but with lamps.apart_m = {settings.lamps.apart_m:g} "
+        f"a share of {np.floor(could * 1e4) / 1e4:g} was the most that was found; lower one of the two"
     )
 
 
-def _order(task: _Task, new: BoolArray) -> tuple[IntArray, FloatArray]:
-    """Rank of each new lamp when the best goes first, 0 for none, and the metres it adds then.
-
-    A lamp that adds nothing has no rank, unless it is required.
-    """
-    done = covered(task.cut.covers, task.existing)
-    order, gain_m = cover_order(task.cut.covers, np.where(done, 0.0, task.weight_m), among=new)
-    keep = (gain_m >= NOTHING_M) | task.required[order]
-    rank = np.zeros(len(new), dtype=np.int64)
-    gains_m = np.zeros(len(new))
-    rank[order[keep]] = np.arange(1, int(keep.sum()) + 1)
-    gains_m[order[keep]] = gain_m[keep]
-    return rank, gains_m
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """The best choices for some numbers of new lamps; required sites are not forced here."""
-
-    n_lamps: IntArray
-    lit_m: FloatArray
-    bound_m: FloatArray
-    choices: tuple[BoolArray, ...]  # new lamps
-
-
-def _curve(task: _Task, settings: Settings, chosen: BoolArray) -> _Curve:
-    """The curve up to twice the plan's number; at that number it lights no less than the plan does."""
-    n_plan = int((chosen & ~task.existing).sum())
-    n_most = min(max(2 * n_plan, LEAST_POINTS), int(task.usable.sum()))
-    n_points = int(np.clip(CURVE_ROWS // max(len(task.weight_m), 1), LEAST_POINTS, MOST_POINTS))
-    n_lamps = np.unique([*np.linspace(0, n_most, n_points).round().astype(int), n_plan])
-    points = [
-        max_cover(
-            task.cut.covers,
-            task.weight_m,
-            n=n,
-            fixed=task.existing,
-            barred=task.barred,
-            enough=CURVE_GAP,
-            effort=settings.work.effort,
-            seed=settings.work.seed,
-        )
-        for n in n_lamps.tolist()
-    ]
-    lit_m = np.array([task.lit_m(each.chosen) for each in points])
-    bound_m = np.array([task.already_m + each.bound for each in points])
-    proved = np.array([each.gap == 0 for each in points])
-    choices = tuple(each.chosen & ~task.existing for each in points)
-    lit_m = np.where(n_lamps == n_plan, np.maximum(lit_m, task.lit_m(chosen)), lit_m)
-    return _Curve(n_lamps, lit_m, np.where(proved, lit_m, np.maximum(bound_m, lit_m)), choices)
-
-
-def _ranking(task: _Task, curve: _Curve) -> tuple[DataFrame, float]:
-    """A nested order of all usable sites, and by what share it falls short of the curve at most.
-
-    The best next lamp first gives one order; beginning with the choice of a point of the curve, its
-    members so ordered, gives others. The one with the least shortfall is taken.
-    """
-    orders = [_nested_order(task, choice) for choice in (np.zeros_like(task.existing), *curve.choices)]
-    shortfalls = []
-    for _, gain_m in orders:
-        ranked_m = task.lit_m(task.existing) + np.concatenate([[0.0], np.cumsum(gain_m)])
-        at_m = ranked_m[np.minimum(curve.n_lamps, len(gain_m))]
-        shortfalls.append(float(np.max((curve.lit_m - at_m) / np.maximum(curve.lit_m, NOTHING_M))))
-    best = int(np.argmin(shortfalls))
-    order, gain_m = orders[best]
-    table = DataFrame(
+def _ranking_table(task: LampTask, order: Order) -> DataFrame:
+    return DataFrame(
         {
-            "rank": np.arange(1, len(order) + 1),
-            "site_id": task.sites["site_id"].to_numpy(dtype=object)[order],
-            "gain_m": gain_m,
-            "lit_m": task.lit_m(task.existing) + np.cumsum(gain_m),
+            "rank": np.arange(1, len(order.sites) + 1),
+            "site_id": task.sites["site_id"].to_numpy(dtype=object)[order.sites],
+            "gain_m": order.gain_m,
+            "lit_m": task.lit_m(task.existing) + np.cumsum(order.gain_m),
+            "worth": task.lit_worth(task.existing) + np.cumsum(order.gain),
         }
     )
-    return table, max(shortfalls[best], 0.0)
 
 
-def _nested_order(task: _Task, begin: BoolArray) -> tuple[IntArray, FloatArray]:
-    """The sites of ``begin`` and then all other usable ones, each time the best next; what each adds."""
-    done = covered(task.cut.covers, task.existing)
-    parts = []
-    for among in (begin, task.usable & ~begin):
-        parts.append(cover_order(task.cut.covers, np.where(done, 0.0, task.weight_m), among=among))
-        done = done | covered(task.cut.covers, among)
-    order, gain_m = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return order[gain_m >= NOTHING_M], gain_m[gain_m >= NOTHING_M]
+def _curve_table(settings: Settings, curve: Curve) -> DataFrame:
+    """A bound of the worth is a bound of the metres where a metre is worth one."""
+    plain = settings.lamps.weight == "plain"
+    return DataFrame(
+        {
+            "n_lamps": curve.n_lamps,
+            "lit_m": curve.lit_m,
+            "bound_m": curve.bound if plain else np.nan,
+            "worth": curve.worth,
+            "bound_worth": curve.bound,
+        }
+    )
 
 
-def _curve_table(task: _Task, curve: _Curve, ranking: DataFrame) -> DataFrame:
-    """The curve; where a prefix of the order happens to light more than the choice found, it counts."""
-    ranked_m = np.concatenate([[task.lit_m(task.existing)], ranking["lit_m"].to_numpy()])
-    lit_m = np.maximum(curve.lit_m, ranked_m[np.minimum(curve.n_lamps, len(ranking))])
-    lit_m = np.maximum.accumulate(lit_m)
-    return DataFrame({"n_lamps": curve.n_lamps, "lit_m": lit_m, "bound_m": np.maximum(curve.bound_m, lit_m)})
-
-
-def _lamp_table(
-    network: AlleyNetwork, task: _Task, chosen: BoolArray, rank: IntArray, gain_m: FloatArray
-) -> GeoDataFrame:
+def _lamp_table(network: AlleyNetwork, task: LampTask, chosen: BoolArray, order: Order) -> GeoDataFrame:
     """The shining lamps, named from north to south and west to east."""
+    rank, gain_m = np.zeros(len(chosen), dtype=np.int64), np.zeros(len(chosen))
+    rank[order.sites], gain_m[order.sites] = np.arange(1, len(order.sites) + 1), order.gain_m
     rows = np.flatnonzero(chosen)
     rows = rows[geographic_order(shapely.get_coordinates(task.sites.geometry.to_numpy()[rows]))]
     lamps = task.sites.iloc[rows].reset_index(drop=True)
@@ -363,14 +292,15 @@ def _aim_deg(network: AlleyNetwork, lamps: GeoDataFrame) -> FloatArray:
     return np.where(np.isnan(given), aim, given % 360)
 
 
-def _figures(task: _Task, settings: Settings, solution: Solution, chosen: BoolArray) -> dict[str, Any]:
+def _figures(task: LampTask, settings: Settings, solution: Solution, chosen: BoolArray) -> dict[str, Any]:
     alley_m = float(task.cut.length_m.sum())
     lightable_m, lit_m = task.lit_m(~task.barred), task.lit_m(chosen)
+    lightable, worth = task.lit_worth(~task.barred), task.lit_worth(chosen)
     if settings.lamps.goal == "fewest":
-        bound_m, gap = lightable_m, solution.gap
+        bound, gap = lightable, solution.gap
     else:
-        bound_m = max(task.already_m + solution.bound, lit_m) if solution.gap else lit_m
-        gap = gap_between(lit_m, bound_m, sense="max")
+        bound = max(task.already_worth + solution.bound, worth) if solution.gap else worth
+        gap = gap_between(worth, bound, sense="max")
     return {
         "n_chosen": int((chosen & ~task.existing).sum()),
         "n_existing": int(task.existing.sum()),
@@ -381,34 +311,51 @@ def _figures(task: _Task, settings: Settings, solution: Solution, chosen: BoolAr
         "lit_before_m": task.lit_m(task.existing),
         "share_lit": lit_m / alley_m,
         "share_of_lightable": lit_m / lightable_m if lightable_m else None,
-        "bound_m": bound_m,
+        "bound_m": bound if settings.lamps.weight == "plain" else None,
+        "weight": settings.lamps.weight,
+        "worth": worth,
+        "worth_lightable": lightable,
+        "bound_worth": bound,
         "gap": gap,
         "bound_by": solution.bound_by,
         "model": settings.lamps.model,
     }
 
 
-def _bounds(network: AlleyNetwork, task: _Task, solution: Solution) -> dict[str, NDArray[Any]]:
-    """The prices per metre of alley, from which the bound of the relaxation can be evaluated anew."""
-    if len(solution.duals) != len(task.weight_m):
-        return {}
-    share = np.divide(
-        solution.duals, task.weight_m, out=np.zeros_like(task.weight_m), where=task.weight_m > 0
-    )
+def _installed(network: AlleyNetwork, task: LampTask, chosen: BoolArray) -> dict[str, Any]:
+    """The installation rate that offices quote: alleys with a lamp, or lit already, among all alleys."""
+    alley_id = network.alleys["alley_id"]
+    with_lamp = alley_id.isin(task.sites["alley_id"][chosen]) | network.alleys["lit"].fillna(False)
+    return {"share_alleys_with_lamp": float(with_lamp.mean())}
+
+
+def _bounds(
+    network: AlleyNetwork, task: LampTask, settings: Settings, solution: Solution
+) -> dict[str, NDArray[Any]]:
+    """The worth of a metre where it is not one, and the prices per metre that prove the bound anew."""
     begin_m = network.edge_from_m[task.cut.edge]
-    return {
+    worth, plain = task.worth, settings.lamps.weight == "plain"
+    priced = len(solution.duals) == len(worth)
+    if plain and not priced:
+        return {}
+    found = {
         "lamps_alley": network.edge_alley[task.cut.edge],
         "lamps_from_m": begin_m + task.cut.from_m,
         "lamps_to_m": begin_m + task.cut.to_m,
-        "lamps_price": share,
     }
+    if not plain:
+        found["lamps_per_m"] = task.per_m
+    if priced:
+        found["lamps_price"] = np.divide(solution.duals, worth, out=np.zeros_like(worth), where=worth > 0)
+    return found
 
 
-def _price(task: _Task, curve: _Curve, chosen: BoolArray) -> list[Remark]:
+def _price(task: LampTask, settings: Settings, curve: Curve, chosen: BoolArray) -> list[Remark]:
     """What the required sites cost: the metres that as many lamps light where no site is required."""
     n_new = int((chosen & ~task.existing).sum())
-    lost_m = float(curve.lit_m[curve.n_lamps == n_new].max()) - task.lit_m(chosen)
-    if not task.required.any() or lost_m < NOTHING_M:
+    lost_m = float(curve.worth[curve.n_lamps == n_new].max()) - task.lit_worth(chosen)
+    plain = settings.lamps.weight == "plain" and settings.lamps.budget_cny is None
+    if not plain or not task.required.any() or lost_m < NOTHING_M:
         return []
     message = (
         f"{int(task.required.sum())} required sites cost {lost_m:.1f} m of lit alley; "
@@ -419,7 +366,7 @@ def _price(task: _Task, curve: _Curve, chosen: BoolArray) -> list[Remark]:
 
 
 def _remarks(
-    task: _Task, settings: Settings, solution: Solution, chosen: BoolArray, short: float
+    task: LampTask, settings: Settings, solution: Solution, chosen: BoolArray, short: float
 ) -> list[Remark]:
     remarks = []
     if short > ORDER_SHORT:
@@ -444,15 +391,12 @@ def _remarks(
             )
         )
     n_new = int((chosen & ~task.existing).sum())
-    if (
-        settings.lamps.goal == "most-lit"
-        and settings.lamps.budget_cny is None
-        and n_new < settings.lamps.n_lamps
-    ):
+    most = settings.lamps.most_lamps
+    if most is not None and settings.lamps.budget_cny is None and n_new < most:
         remarks.append(
             doubt(
                 "lamps-spare",
-                f"{n_new} lamps light all that can be lit; n_lamps allows {settings.lamps.n_lamps}",
+                f"{n_new} lamps light all that can be lit; n_lamps allows {most}",
                 layer="lamps",
                 remedy="lower lamps.n_lamps, or add lamp sites along the dark alleys",
             )

@@ -1,42 +1,105 @@
-"""How much of everybody's way home is lit."""
+"""The way home: the shortest way from the nearest entrance to each door, and how much of it is lit."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import pandas as pd
-from geopandas import GeoDataFrame
+from numba import njit
 from numpy.typing import NDArray
 
 from spatial.load import Site
-from spatial.network import AlleyNetwork, StopGraph, doors, nearest_stop, snap_points, stop_graph
+from spatial.network import AlleyNetwork, StopGraph, Stops, doors, nearest_stop, snap_points, stop_graph
 from spatial.settings import Settings
+from spatial.sight import Stretches
 
-__all__ = ["share_way_lit"]
+__all__ = ["LitAlong", "WaysHome", "ways_home"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 NEAR_M = 0.01
 WAYS_IN = ("road", "street")
 
 
-def share_way_lit(
-    site: Site, network: AlleyNetwork, settings: Settings, stretches: GeoDataFrame
-) -> pd.Series:
-    """The share of the shortest way from the nearest entrance to the door that is lit.
+@dataclass(frozen=True)
+class WaysHome:
+    """The shortest way from the nearest entrance to every door along the centre-lines, offsets left out."""
 
-    Entrances are the places of that kind; where there are none, every end of a road or street. The
-    offsets from the centre-line are left out.
+    door: Stops  # (k,) rows of households
+    graph: StopGraph  # cut at doors and entrances
+    vertex: IntArray  # (k,) of each door; -1 where no entrance can be reached
+    distance_m: FloatArray  # (v,) from the nearest entrance
+    before: IntArray  # (v,) the vertex before on the way; itself at an entrance and where there is none
+    piece: IntArray  # (v,) the last piece of the way; -1 where there is none
 
-    Parameters
-    ----------
-    stretches : GeoDataFrame
-        As in the plan: alley_id, from_m, length_m, lit.
+    @property
+    def way_m(self) -> FloatArray:
+        """Length of each household's way; NaN where no entrance can be reached. [m]"""
+        return np.where(self.vertex >= 0, self.distance_m[self.vertex], np.nan)
 
-    Returns
-    -------
-    Series of float by household_id
-        0 to 1; NaN where no entrance can be reached. A door at an entrance has 1 if it is lit, else 0.
+    def users(self, weight: FloatArray) -> FloatArray:
+        """What uses each piece of the network on its way home, for a weight per household row: (p,)."""
+        known = self.vertex >= 0
+        at_vertex = np.zeros(len(self.before))
+        np.add.at(at_vertex, self.vertex[known], weight[known])
+        far_first = np.argsort(-self.distance_m, kind="stable")
+        return _gathered(far_first, self.before, self.piece, at_vertex, len(self.graph.piece_edge))
+
+    def lit_share(self, lit: LitAlong) -> FloatArray:
+        """The share of each way that is lit: 0 to 1; NaN where there is none.
+
+        A door at an entrance has 1 if it is lit, else 0.
+        """
+        known = np.flatnonzero(self.vertex >= 0)
+        vertex, way_m = self.vertex[known], self.way_m[known]
+        graph = self.graph
+        piece_m = lit.between(graph.piece_edge, graph.piece_from_m, graph.piece_from_m + graph.piece_length_m)
+        lit_m = self._along_ways(piece_m)[vertex]
+        here = lit.at(self.door.edge[known], self.door.along_m[known])
+        share = np.full(len(self.vertex), np.nan)
+        share[known] = np.where(way_m > 0, lit_m / np.maximum(way_m, NEAR_M), here)
+        return np.clip(share, 0.0, 1.0)
+
+    def _along_ways(self, piece_m: FloatArray) -> FloatArray:
+        """Metres of the way to every vertex: each adds its last piece to the way of the one before."""
+        before = self.before
+        total_m = np.where(self.piece >= 0, piece_m[self.piece], 0.0)
+        while (before[before] != before).any():
+            total_m, before = total_m + total_m[before], before[before]
+        return total_m
+
+
+class LitAlong:
+    """Lit metres of any piece of the network, from the lit metres before each place, edges end to end."""
+
+    def __init__(self, network: AlleyNetwork, cut: Stretches, lit: BoolArray) -> None:
+        """``lit`` says which stretches of the cut network are."""
+        self._begin_m = np.concatenate([[0.0], np.cumsum(network.edge_length_m)])
+        self._length_m = network.edge_length_m
+        self._places_m = np.append(self._begin_m[cut.edge] + cut.from_m, self._begin_m[-1])
+        self._lit_m = np.concatenate([[0.0], np.cumsum(np.where(lit, cut.length_m, 0.0))])
+
+    def between(self, edge: IntArray, from_m: FloatArray, to_m: FloatArray) -> FloatArray:
+        """Lit metres of pieces of edges, as far as they lie on the edge. [m]"""
+        upto_m, before_m = (
+            np.interp(
+                self._begin_m[edge] + np.clip(at_m, 0.0, self._length_m[edge]), self._places_m, self._lit_m
+            )
+            for at_m in (to_m, from_m)
+        )
+        return upto_m - before_m
+
+    def at(self, edge: IntArray, along_m: FloatArray) -> BoolArray:
+        """Whether light falls within a centimetre of some places."""
+        return self.between(edge, along_m - NEAR_M, along_m + NEAR_M) > 0
+
+
+def ways_home(site: Site, network: AlleyNetwork, settings: Settings) -> WaysHome:
+    """The shortest way from the nearest entrance to each household's door.
+
+    Entrances are the places of that kind; where there are none, every end of a road or street.
     """
     door = doors(site, network, settings)
     places = site.layer("places")
@@ -48,66 +111,36 @@ def share_way_lit(
         is_road = network.alleys["kind"].isin(WAYS_IN).to_numpy()[network.edge_alley]
         gate_vertex = np.unique(network.edge_nodes[is_road])
     _, distance_m = nearest_stop(graph, gate_vertex)
-    before_m = _lit_before(network, stretches)
-    piece_lit_m = _lit_between(network, before_m, graph.piece_edge, graph.piece_from_m, graph.piece_length_m)
-    lit_m = _lit_along_ways(graph, distance_m, piece_lit_m)
-    known = np.flatnonzero(door_vertex >= 0)
-    known = known[np.isfinite(distance_m[door_vertex[known]])]
-    way_m = distance_m[door_vertex[known]]
-    here_m = _lit_between(
-        network,
-        before_m,
-        door.edge[known],
-        np.maximum(door.along_m[known] - NEAR_M, 0.0),
-        np.full(len(known), NEAR_M),
-    )
-    share = np.full(len(door.edge), np.nan)
-    share[known] = np.where(way_m > 0, lit_m[door_vertex[known]] / np.maximum(way_m, NEAR_M), here_m > 0)
-    return pd.Series(np.clip(share, 0.0, 1.0), index=site.layer("households")["household_id"].to_numpy())
+    reached = (door_vertex >= 0) & np.isfinite(distance_m[door_vertex])
+    before, piece = _last_pieces(graph, distance_m)
+    return WaysHome(door, graph, np.where(reached, door_vertex, -1), distance_m, before, piece)
 
 
-def _lit_before(network: AlleyNetwork, stretches: GeoDataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Lit metres before each place, all alleys laid end to end: begin of each alley, places, lit metres."""
-    begin_m = np.concatenate([[0.0], np.cumsum(network.alleys.length.to_numpy() + 1.0)])
-    alley = pd.Index(network.alleys["alley_id"]).get_indexer(stretches["alley_id"])
-    from_m = begin_m[alley] + stretches["from_m"].to_numpy(dtype=np.float64)
-    lit_m = np.where(
-        stretches["lit"].to_numpy(dtype=bool), stretches["length_m"].to_numpy(dtype=np.float64), 0.0
-    )
-    order = np.argsort(from_m, kind="stable")
-    from_m, lit_m = from_m[order], lit_m[order]
-    to_m = from_m + stretches["length_m"].to_numpy(dtype=np.float64)[order]
-    total_m = np.cumsum(lit_m)
-    places = np.column_stack([from_m, to_m]).ravel()
-    return begin_m, places, np.column_stack([total_m - lit_m, total_m]).ravel()
-
-
-def _lit_between(
-    network: AlleyNetwork,
-    before_m: tuple[FloatArray, FloatArray, FloatArray],
-    edge: IntArray,
-    from_m: FloatArray,
-    length_m: FloatArray,
-) -> FloatArray:
-    """Lit metres of pieces of edges."""
-    begin_m, places, lit_m = before_m
-    at_m = begin_m[network.edge_alley[edge]] + network.edge_from_m[edge] + from_m
-    return np.interp(at_m + length_m, places, lit_m) - np.interp(at_m, places, lit_m)
-
-
-def _lit_along_ways(graph: StopGraph, distance_m: FloatArray, piece_lit_m: FloatArray) -> FloatArray:
-    """Lit metres of the shortest way to every vertex: each adds its last piece to the way of the one before.
+def _last_pieces(graph: StopGraph, distance_m: FloatArray) -> tuple[IntArray, IntArray]:
+    """The vertex before each on its shortest way and the piece between; of several the first.
 
     Lengths are whole multiples of a fixed fraction of a metre, so the last piece is known by equality.
     """
+    n_pieces = len(graph.piece_length_m)
     tail, head = np.concatenate([graph.piece_vertices, graph.piece_vertices[:, ::-1]]).T
-    length_m, lit_m = np.tile(graph.piece_length_m, 2), np.tile(piece_lit_m, 2)
+    length_m = np.tile(graph.piece_length_m, 2)
     with np.errstate(invalid="ignore"):
         last = np.flatnonzero((length_m > 0) & (distance_m[tail] + length_m == distance_m[head]))
     vertex, first = np.unique(head[last], return_index=True)
-    before = np.arange(len(distance_m))
-    total_m = np.zeros(len(distance_m))
-    before[vertex], total_m[vertex] = tail[last[first]], lit_m[last[first]]
-    while (before[before] != before).any():
-        total_m, before = total_m + total_m[before], before[before]
-    return total_m
+    before, piece = np.arange(len(distance_m)), np.full(len(distance_m), -1, dtype=np.int64)
+    before[vertex], piece[vertex] = tail[last[first]], last[first] % n_pieces
+    return before, piece
+
+
+@njit(cache=True)
+def _gathered(
+    far_first: IntArray, before: IntArray, piece: IntArray, at_vertex: FloatArray, n_pieces: int
+) -> FloatArray:
+    """Weights handed down the ways, from the far end to the entrances: what passes over each piece."""
+    passing = at_vertex.copy()
+    out = np.zeros(n_pieces)
+    for vertex in far_first:
+        if piece[vertex] >= 0:
+            out[piece[vertex]] += passing[vertex]
+            passing[before[vertex]] += passing[vertex]
+    return out

@@ -16,11 +16,13 @@ from spatial.solve.labels import Places, label_connected
 from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
 from spatial.solve.program import solver_name
+from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, gap_between
 
 __all__ = [
     "Columns",
     "Places",
+    "Sides",
     "Solution",
     "connected_parts",
     "cover_bound",

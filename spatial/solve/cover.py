@@ -7,6 +7,7 @@ a network cost the solver little.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numba import njit
@@ -16,13 +17,23 @@ from scipy import sparse
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
 from spatial.solve.program import Program, solve_program
+from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, solution_of
 
-__all__ = ["cover_bound", "cover_limits", "cover_order", "covered", "max_cover", "merged_rows", "set_cover"]
+__all__ = [
+    "cover_bound",
+    "cover_limits",
+    "cover_order",
+    "covered",
+    "max_cover",
+    "merged_rows",
+    "set_cover",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
 
 SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
 
@@ -34,8 +45,7 @@ def max_cover(
     n: int,
     fixed: BoolArray | None = None,
     barred: BoolArray | None = None,
-    cost: FloatArray | None = None,
-    budget: float | None = None,
+    sides: Sides | None = None,
     enough: float = 0.0,
     effort: Effort = "normal",
     seed: int = 1,
@@ -53,8 +63,8 @@ def max_cover(
         Most sites to add to ``fixed``.
     fixed, barred : (k,) array of bool
         Sites that always count, and sites that never do.
-    cost, budget : (k,) array and float, optional
-        The added sites cost at most ``budget`` together.
+    sides : Sides, optional
+        What else the choice must keep to.
     enough : float
         A gap at which the search may rest. 0: only a proven optimum is enough.
     effort, seed
@@ -72,20 +82,16 @@ def max_cover(
        Science Association 32, 1974, pp. 101-118.
     """
     weight = np.asarray(weight, dtype=np.float64)
-    task = _task(covers, weight, fixed, barred)
+    sides = Sides.none(covers.shape[1]) if sides is None else sides
+    task = _task(covers, weight, fixed, barred, sides)
     n_rows, n_sites = task.rows.shape
-    top = [sparse.hstack([-task.rows, sparse.eye_array(n_rows)])]
-    limits = [np.zeros(n_rows)]
-    for use, limit in ((np.ones(n_sites), float(n)), (None if cost is None else cost[task.sites], budget)):
-        if use is not None and limit is not None:
-            top.append(sparse.csr_array(np.append(use, np.zeros(n_rows))[None]))
-            limits.append(np.array([limit]))
-    upper = np.concatenate(limits)
+    every = Sides.at_most(sparse.csr_array(np.ones((1, covers.shape[1]))), np.array([n + task.fixed.sum()]))
+    side = every.and_(sides).left(task.sites, task.fixed)
     program = Program(
         cost=np.concatenate([np.zeros(n_sites), -task.weight]),
-        matrix=sparse.csr_array(sparse.vstack(top)),
-        row_lower=np.full(len(upper), -np.inf),
-        row_upper=upper,
+        matrix=side.beside(sparse.hstack([-task.rows, sparse.eye_array(n_rows)])),
+        row_lower=np.append(np.full(n_rows, -np.inf), side.least),
+        row_upper=np.append(np.zeros(n_rows), side.most),
         integer=np.arange(n_sites + n_rows) < n_sites,
     )
     answer = solve_program(program, effort=effort, seed=seed, enough=enough)
@@ -109,6 +115,7 @@ def set_cover(
     target: float | None = None,
     fixed: BoolArray | None = None,
     barred: BoolArray | None = None,
+    sides: Sides | None = None,
     effort: Effort = "normal",
     seed: int = 1,
 ) -> Solution:
@@ -116,7 +123,7 @@ def set_cover(
 
     Parameters
     ----------
-    covers, weight, fixed, barred, effort, seed
+    covers, weight, fixed, barred, sides, effort, seed
         As for :func:`max_cover`.
     target : float, optional
         Weight to reach, to within a millionth. None: all that any site that is not barred covers.
@@ -129,27 +136,29 @@ def set_cover(
     Raises
     ------
     InfeasibleError
-        All sites together do not reach the target.
+        All sites together do not reach the target, or none that keep to ``sides`` do.
     """
     weight = np.asarray(weight, dtype=np.float64)
-    task = _task(covers, weight, fixed, barred)
+    sides = Sides.none(covers.shape[1]) if sides is None else sides
+    task = _task(covers, weight, fixed, barred, sides)
     n_rows, n_sites = task.rows.shape
     already = float(weight[task.done].sum())
     most = already + float(task.weight.sum())
     if target is not None and target > most + SAME_WEIGHT:
         raise InfeasibleError(f"a weight of {target:g} is asked for, but all sites together cover {most:g}")
-    matrix, limits = task.rows, np.ones(n_rows)
+    matrix, least = task.rows, np.ones(n_rows)
     cost = np.ones(n_sites)
     if target is not None and target < most - SAME_WEIGHT:
         reach = sparse.csr_array(np.append(np.zeros(n_sites), task.weight)[None])
         matrix = sparse.vstack([sparse.hstack([task.rows, -sparse.eye_array(n_rows)]), reach], format="csr")
-        limits = np.append(np.zeros(n_rows), target - already)
+        least = np.append(np.zeros(n_rows), target - already)
         cost = np.append(cost, np.zeros(n_rows))
+    side = sides.left(task.sites, task.fixed)
     program = Program(
         cost=cost,
-        matrix=sparse.csr_array(matrix),
-        row_lower=limits,
-        row_upper=np.full(len(limits), np.inf),
+        matrix=side.beside(matrix),
+        row_lower=np.append(least, side.least),
+        row_upper=np.append(np.full(len(least), np.inf), side.most),
         integer=np.arange(len(cost)) < n_sites,
     )
     answer = solve_program(program, effort=effort, seed=seed, whole_costs=True)
@@ -216,9 +225,15 @@ def cover_limits(
 
 
 def cover_order(
-    covers: sparse.csr_array, weight: FloatArray, *, among: BoolArray
+    covers: sparse.csr_array,
+    weight: FloatArray,
+    *,
+    among: BoolArray,
+    near: sparse.csr_array | None = None,
 ) -> tuple[IntArray, FloatArray]:
     """The given sites in greedy order, the one that adds the most weight next, and what each adds.
+
+    ``near`` (k, k), symmetric, says which sites exclude each other: of two that do, the later is left out.
 
     Of equal sites the first goes first. Every prefix of the order covers at least 63 % of the best for
     its number [1]_, in practice nearly all of it.
@@ -228,22 +243,26 @@ def cover_order(
     .. [1] G. L. Nemhauser, L. A. Wolsey and M. L. Fisher, "An analysis of approximations for maximizing
        submodular set functions", Mathematical Programming 14, 1978, pp. 265-294.
     """
-    rows = covers[weight > 0][:, among]
+    sites = np.flatnonzero(among)
+    rows = sparse.csr_array(covers[weight > 0][:, sites])
     columns = sparse.csc_array(rows)
+    others = sparse.csr_array((len(sites),) * 2) if near is None else sparse.csr_array(near[sites][:, sites])
     order = _greedy(
         rows.indptr.astype(np.int64),
         rows.indices.astype(np.int64),
         columns.indptr.astype(np.int64),
         columns.indices.astype(np.int64),
         weight[weight > 0],
+        others.indptr.astype(np.int64),
+        others.indices.astype(np.int64),
     )
-    rank = np.empty(len(order), dtype=np.int64)
+    rank = np.full(len(sites), len(order))
     rank[order] = np.arange(len(order))
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     by = np.full(rows.shape[0], len(order))
     np.minimum.at(by, row, rank[rows.indices])
     gain = np.bincount(by, weight[weight > 0], minlength=len(order) + 1)[:-1]
-    return np.flatnonzero(among)[order].astype(np.int64), gain.astype(np.float64)
+    return sites[order].astype(np.int64), gain.astype(np.float64)
 
 
 def merged_rows(covers: sparse.csr_array) -> tuple[IntArray, IntArray]:
@@ -273,12 +292,16 @@ class _Task:
     weight: FloatArray  # (r,)
     row: IntArray  # per row of the input: its merged row, −1 where nothing is left to decide
     done: BoolArray  # per row of the input: covered by a fixed site
-    sites: IntArray  # the free sites that cover something
+    sites: IntArray  # the free sites that cover something or are needed for something else
     fixed: BoolArray
 
 
 def _task(
-    covers: sparse.csr_array, weight: FloatArray, fixed: BoolArray | None, barred: BoolArray | None
+    covers: sparse.csr_array,
+    weight: FloatArray,
+    fixed: BoolArray | None,
+    barred: BoolArray | None,
+    sides: Sides,
 ) -> _Task:
     n_sites = covers.shape[1]
     fixed = np.zeros(n_sites, dtype=bool) if fixed is None else fixed
@@ -287,7 +310,7 @@ def _task(
     open_rows = np.flatnonzero(~done & (weight > 0))
     left = covers[open_rows]
     reaches = np.bincount(left.indices, minlength=n_sites) > 0
-    sites = np.flatnonzero(reaches & ~fixed & ~barred)
+    sites = np.flatnonzero((reaches | sides.needed) & ~fixed & ~barred)
     left = sparse.csr_array(left[:, sites], dtype=np.float64)
     coverable = np.diff(left.indptr) > 0
     left, open_rows = left[coverable], open_rows[coverable]
@@ -314,27 +337,42 @@ def _row_prices(task: _Task, weight: FloatArray, price: FloatArray) -> FloatArra
 
 @njit(cache=True)
 def _greedy(
-    indptr: IntArray, indices: IntArray, site_indptr: IntArray, site_rows: IntArray, weight: FloatArray
+    indptr: IntArray,
+    indices: IntArray,
+    site_indptr: IntArray,
+    site_rows: IntArray,
+    weight: FloatArray,
+    near_indptr: IntArray,
+    near: IntArray,
 ) -> IntArray:
+    """Gains only fall, so the top of a heap whose gain is still the same is the best of all."""
     n_sites = len(site_indptr) - 1
     gain = np.zeros(n_sites)
     for j in range(n_sites):
         for e in range(site_indptr[j], site_indptr[j + 1]):
             gain[j] += weight[site_rows[e]]
+    heap = [(-gain[j], j) for j in range(n_sites)]
+    heapify(heap)
     done = np.zeros(len(weight), np.bool_)
+    out = np.zeros(n_sites, np.bool_)
     order = np.empty(n_sites, np.int64)
-    for at in range(n_sites):
-        best = -1
-        for j in range(n_sites):
-            if gain[j] >= 0.0 and (best < 0 or gain[j] > gain[best]):
-                best = j
-        order[at] = best
+    n_order = 0
+    while len(heap) > 0:
+        key, best = heappop(heap)
+        if out[best]:
+            continue
+        if gain[best] < -key:
+            heappush(heap, (-gain[best], best))
+            continue
+        order[n_order] = best
+        n_order += 1
+        out[best] = True
+        for e in range(near_indptr[best], near_indptr[best + 1]):
+            out[near[e]] = True
         for e in range(site_indptr[best], site_indptr[best + 1]):
             i = site_rows[e]
             if not done[i]:
                 done[i] = True
                 for f in range(indptr[i], indptr[i + 1]):
-                    j = indices[f]
-                    gain[j] = max(gain[j] - weight[i], 0.0) if gain[j] >= 0.0 else -1.0
-        gain[best] = -1.0
-    return order
+                    gain[indices[f]] = max(gain[indices[f]] - weight[i], 0.0)
+    return order[:n_order]

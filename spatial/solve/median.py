@@ -30,6 +30,7 @@ from spatial.errors import InfeasibleError
 from spatial.settings import Effort
 from spatial.solve.cover import max_cover, within
 from spatial.solve.program import Program, solve_program, solver_name
+from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, gap_between
 
 __all__ = ["p_median"]
@@ -62,6 +63,7 @@ def p_median(
     barred: BoolArray | None = None,
     cap: float = np.inf,
     least_served: float = 0.0,
+    sides: Sides | None = None,
     start: BoolArray | None = None,
     effort: Effort = "normal",
     seed: int = 1,
@@ -81,8 +83,11 @@ def p_median(
     cap, least_served : float
         Rows of at least the weight ``least_served`` must have a chosen site at a cost of at most ``cap``.
         Meant for the most that can be served, as :func:`spatial.solve.max_cover` finds it.
+    sides : Sides, optional
+        What else the choice must keep to. The bound by prices leaves them out, the exact programme does not.
     start : (k,) array of bool, optional
-        A choice that serves ``least_served``; the answer is never worse. None: one is sought first.
+        A choice that serves ``least_served`` and keeps to ``sides``; the answer is never worse. None: one is
+        sought first.
     effort, seed
         See :func:`spatial.solve.program.solve_program`.
 
@@ -101,15 +106,17 @@ def p_median(
     n_sites = walk.shape[1]
     fixed = np.zeros(n_sites, dtype=bool) if fixed is None else fixed
     barred = np.zeros(n_sites, dtype=bool) if barred is None else barred
-    task = _task(walk, weight, fixed, ~fixed & ~barred, n, unreached, cap, least_served)
-    if start is None and np.isfinite(cap):
+    sides = Sides.none(n_sites) if sides is None else sides
+    task = _task(walk, weight, fixed, ~fixed & ~barred, n, unreached, cap, least_served, sides)
+    if start is None and (np.isfinite(cap) or not sides.kept(fixed)):
+        reached = within(walk, cap)
         start = max_cover(
-            within(walk, cap), weight, n=n, fixed=fixed, barred=barred, effort=effort, seed=seed
+            reached, weight, n=n, fixed=fixed, barred=barred, sides=sides, effort=effort, seed=seed
         ).chosen
     starts = [fixed] if start is None else [fixed, start | fixed]
-    best = min((_by_swaps(task, each) for each in starts), key=lambda chosen: _ordered_value(task, chosen))
+    best = _best_by_swaps(task, starts)
     bound = _lagrangian(task, best, ROUNDS[effort])
-    best = min(best, _by_swaps(task, bound.chosen), key=lambda chosen: _ordered_value(task, chosen))
+    best = _best_by_swaps(task, [best, bound.chosen])
     if float(weight @ (_nearest(task, chosen=best) <= cap)) < least_served - SAME_WEIGHT:
         raise InfeasibleError(f"no choice of {n} sites was found that serves {least_served:g}")
     value = float(weight @ _nearest(task, best))
@@ -140,6 +147,7 @@ class _Task:
     free: BoolArray
     n: int
     cap: float
+    sides: Sides
     may_be_far: float  # weight that may be beyond the cap; inf where ``must`` says it all
 
 
@@ -161,6 +169,7 @@ def _task(
     unreached: float,
     cap: float,
     least_served: float,
+    sides: Sides,
 ) -> _Task:
     row = np.repeat(np.arange(walk.shape[0]), np.diff(walk.indptr))
     site, cost = walk.indices.astype(np.int64), walk.data.astype(np.float64)
@@ -183,6 +192,7 @@ def _task(
         free=free,
         n=min(n, int(free.sum())),
         cap=cap,
+        sides=sides,
         may_be_far=np.inf if all_served or np.isinf(cap) else float(weight.sum()) - least_served,
     )
 
@@ -208,9 +218,18 @@ def _ordered_value(task: _Task, chosen: BoolArray) -> float:
     return float(task.weight @ _ordered_cost(task, _nearest(task, chosen)))
 
 
+def _best_by_swaps(task: _Task, starts: list[BoolArray]) -> BoolArray:
+    """The best that additions and swaps make of some choices; of those that break a side none is used."""
+    kept = [each for each in starts if task.sides.kept(each)]
+    if not kept:
+        raise InfeasibleError("no choice was found that keeps to every requirement")
+    return min((_by_swaps(task, each) for each in kept), key=lambda chosen: _ordered_value(task, chosen))
+
+
 def _by_swaps(task: _Task, chosen: BoolArray) -> BoolArray:
-    """Add the best sites one by one up to n, then swap while that helps."""
+    """Add the best sites one by one up to n, then swap while that helps and keeps to the sides."""
     result = chosen.astype(np.int64)
+    use = sparse.csc_array(task.sides.use)
     by_site = np.argsort(task.site, kind="stable")
     cost = _ordered_cost(task, task.cost)
     _swap(
@@ -226,6 +245,12 @@ def _by_swaps(task: _Task, chosen: BoolArray) -> BoolArray:
         task.n + int(task.fixed.sum()),
         SWEEPS,
         result,
+        use.indptr.astype(np.int64),
+        use.indices.astype(np.int64),
+        use.data.astype(np.float64),
+        (task.sides.use @ chosen.astype(np.float64)).astype(np.float64),
+        task.sides.least,
+        task.sides.most,
     )
     return result > 0
 
@@ -398,6 +423,7 @@ def _nested(task: _Task, upto: IntArray, best: BoolArray) -> _Nested:
     is_x = np.arange(n_x + n_z) < n_x
     hard = np.zeros(n_x + n_z)
     hard[n_x + node[ends & task.must[row]]] = 1.0
+    side = task.sides.left(sites, np.zeros_like(task.fixed))
     rows = [is_x.astype(np.float64), np.append(task.fixed[sites], np.zeros(n_z)), hard]
     limits = [(-np.inf, task.n + task.fixed.sum()), (task.fixed.sum(), np.inf), (-np.inf, 0.0)]
     if np.isfinite(task.may_be_far):
@@ -415,9 +441,9 @@ def _nested(task: _Task, upto: IntArray, best: BoolArray) -> _Nested:
     return _Nested(
         program=Program(
             cost=np.append(np.zeros(n_x), step),
-            matrix=sparse.csr_array(sparse.vstack([links, sparse.csr_array(np.array(rows))])),
-            row_lower=np.append(np.where(first_of_row[born], 1.0, 0.0), lower),
-            row_upper=np.append(np.full(n_z, np.inf), upper),
+            matrix=side.beside(sparse.vstack([links, sparse.csr_array(np.array(rows))])),
+            row_lower=np.concatenate([np.where(first_of_row[born], 1.0, 0.0), lower, side.least]),
+            row_upper=np.concatenate([np.full(n_z, np.inf), upper, side.most]),
             integer=is_x,
         ),
         sites=sites,
@@ -503,8 +529,14 @@ def _swap(
     n: int,
     sweeps: int,
     chosen: IntArray,
+    use_indptr: IntArray,
+    use_side: IntArray,
+    use: FloatArray,
+    used: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
 ) -> None:
-    """Greedy additions up to ``n``, then sweeps of first-improving swaps; changes ``chosen``.
+    """Greedy additions up to ``n``, then sweeps of first-improving swaps; changes ``chosen`` and ``used``.
 
     For a site coming in, a row gains ``near - cost`` if that is positive; the loss of the site going out
     is the way to the second nearest, less what the newcomer saves of it.
@@ -532,7 +564,7 @@ def _swap(
         if adding:
             best, best_gain = -1, 0.0
             for k in range(n_sites):
-                if free[k] and not chosen[k]:
+                if free[k] and not chosen[k] and _fits(k, -1, use_indptr, use_side, use, used, least, most):
                     gain = 0.0
                     for e in range(site_indptr[k], site_indptr[k + 1]):
                         gain += weight[site_row[e]] * max(0.0, near[site_row[e]] - site_cost[e])
@@ -543,6 +575,8 @@ def _swap(
             else:
                 chosen[best] = 1
                 n_chosen += 1
+                for e in range(use_indptr[best], use_indptr[best + 1]):
+                    used[use_side[e]] += use[e]
             continue
         j = (j + 1) % n_sites
         idle += 1
@@ -560,10 +594,43 @@ def _swap(
                 gain += weight[i] * max(0.0, near[i] - site_cost[e])
                 if at[i] >= 0:
                     saved[at[i]] += weight[i] * (second[i] - max(site_cost[e], near[i]))
-        out, least = -1, gain * (1.0 - 1e-12) - 1e-9
+        out, lost = -1, gain * (1.0 - 1e-12) - 1e-9
         for k in range(n_sites):
-            if chosen[k] and free[k] and loss[k] - saved[k] < least:
-                out, least = k, loss[k] - saved[k]
+            better = chosen[k] and free[k] and loss[k] - saved[k] < lost
+            if better and _fits(j, k, use_indptr, use_side, use, used, least, most):
+                out, lost = k, loss[k] - saved[k]
         if out >= 0:
             chosen[out], chosen[j] = 0, 1
+            for e in range(use_indptr[out], use_indptr[out + 1]):
+                used[use_side[e]] -= use[e]
+            for e in range(use_indptr[j], use_indptr[j + 1]):
+                used[use_side[e]] += use[e]
             idle = 0
+
+
+@njit(cache=True)
+def _fits(
+    into: int,
+    out: int,
+    use_indptr: IntArray,
+    use_side: IntArray,
+    use: FloatArray,
+    used: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+) -> bool:
+    """Whether the sides are kept when one site comes in and another, if not −1, goes out."""
+    fits = True
+    if out >= 0:
+        for e in range(use_indptr[out], use_indptr[out + 1]):
+            used[use_side[e]] -= use[e]
+    for e in range(use_indptr[into], use_indptr[into + 1]):
+        used[use_side[e]] += use[e]
+        fits &= used[use_side[e]] <= most[use_side[e]] + 1e-9
+    if out >= 0:
+        for e in range(use_indptr[out], use_indptr[out + 1]):
+            fits &= used[use_side[e]] >= least[use_side[e]] - 1e-9
+            used[use_side[e]] += use[e]
+    for e in range(use_indptr[into], use_indptr[into + 1]):
+        used[use_side[e]] -= use[e]
+    return fits

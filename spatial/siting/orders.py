@@ -1,0 +1,177 @@
+"""How much light for how many lamps, and in which order: the curve, a free order, the choice's own order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial.settings import Settings
+from spatial.siting.demand import NOTHING_M, LampTask
+from spatial.solve import cover_order, covered, max_cover
+
+__all__ = ["Curve", "Order", "curve_of", "free_order", "order_of_choice", "raised"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+CURVE_ROWS = 60_000  # stretches times points of the curve, within these limits
+LEAST_POINTS, MOST_POINTS = 5, 20
+CURVE_GAP = 0.001  # of every point
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best choices for some numbers of new lamps; required sites are not forced here."""
+
+    n_lamps: IntArray
+    worth: FloatArray
+    bound: FloatArray  # of the worth
+    lit_m: FloatArray
+    choices: tuple[BoolArray, ...]  # new lamps
+
+    def short(self, worth: FloatArray) -> float:
+        """The largest share by which an order of this worth after 0, 1, 2 … lamps falls short."""
+        within = self.n_lamps < len(worth)
+        lost = self.worth[within] - worth[self.n_lamps[within]]
+        return float(np.max(lost / np.maximum(self.worth[within], NOTHING_M), initial=0.0))
+
+
+@dataclass(frozen=True)
+class Order:
+    """New lamps one after the other, what each adds, and the order's largest shortfall against the curve."""
+
+    sites: IntArray
+    gain_m: FloatArray
+    gain: FloatArray  # of worth
+    short: float
+    short_least: float | None = None  # no order of these lamps has less
+
+
+def curve_of(task: LampTask, settings: Settings, chosen: BoolArray) -> Curve:
+    """The curve up to twice the plan's number; at that number it is worth no less than the plan."""
+    n_plan = int((chosen & ~task.existing).sum())
+    n_most = min(max(2 * n_plan, LEAST_POINTS), int(task.usable.sum()))
+    n_points = int(np.clip(CURVE_ROWS // max(len(task.per_m), 1), LEAST_POINTS, MOST_POINTS))
+    n_lamps = np.unique([*np.linspace(0, n_most, n_points).round().astype(int), n_plan])
+    worth, bound, lit_m, choices = np.zeros(len(n_lamps)), np.zeros(len(n_lamps)), [], []
+    for at, n in enumerate(n_lamps.tolist()):
+        found = max_cover(
+            task.cut.covers,
+            task.worth,
+            n=n,
+            fixed=task.existing,
+            barred=task.barred,
+            sides=task.sides,
+            enough=CURVE_GAP,
+            effort=settings.work.effort,
+            seed=settings.work.seed,
+        )
+        best = found.chosen
+        if n == n_plan and task.lit_worth(chosen) > task.lit_worth(best):
+            best = chosen
+        worth[at] = task.lit_worth(best)
+        bound[at] = worth[at] if found.gap == 0 else max(task.already_worth + found.bound, worth[at])
+        lit_m.append(task.lit_m(best))
+        choices.append(best & ~task.existing)
+    return Curve(n_lamps, worth, bound, np.array(lit_m), tuple(choices))
+
+
+def free_order(task: LampTask, curve: Curve) -> Order:
+    """A nested order of all usable sites.
+
+    The best next lamp first gives one order; beginning with the choice of a point of the curve, its
+    members so ordered, gives others. The one that falls least short of the curve is taken.
+    """
+    begins = (np.zeros_like(task.existing), *curve.choices)
+    return _shortest(task, curve, [_nested(task, (begin, task.usable & ~begin)) for begin in begins])
+
+
+def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: Curve) -> Order:
+    """The order in which the new lamps of the plan light as much as early as they can.
+
+    For each number on the curve the best of the plan's own lamps are found: no order of them has more after
+    that many, which bounds the shortfall from below, and beginning with them gives an order to try.
+    """
+    begins, least = [np.zeros_like(new)], 0.0
+    for n, worth in zip(curve.n_lamps.tolist(), curve.worth, strict=True):
+        if not 0 < n < int(new.sum()):
+            continue
+        best = max_cover(
+            task.cut.covers,
+            task.worth,
+            n=n,
+            fixed=task.existing,
+            barred=~new & ~task.existing,
+            enough=CURVE_GAP,
+            effort=settings.work.effort,
+            seed=settings.work.seed,
+        )
+        begins.append(best.chosen & new)
+        least = max(least, (worth - task.already_worth - best.bound) / max(worth, NOTHING_M))
+    orders = [_nested(task, (begin & new, new & ~begin), keep=task.required & new) for begin in begins]
+    best_order = _shortest(task, curve, orders)
+    return Order(
+        best_order.sites,
+        best_order.gain_m,
+        best_order.gain,
+        best_order.short,
+        float(min(least, best_order.short)),
+    )
+
+
+def raised(task: LampTask, curve: Curve, order: Order) -> Curve:
+    """The curve; where a prefix of the free order is worth more than the choice found, that counts."""
+    at = np.minimum(curve.n_lamps, len(order.sites))
+    ranked = task.lit_worth(task.existing) + np.concatenate([[0.0], np.cumsum(order.gain)])[at]
+    ranked_m = task.lit_m(task.existing) + np.concatenate([[0.0], np.cumsum(order.gain_m)])[at]
+    worth, lit_m = np.maximum(curve.worth, ranked), np.where(ranked > curve.worth, ranked_m, curve.lit_m)
+    best = [int(np.argmax(worth[: last + 1])) for last in range(len(worth))]  # fewer lamps may do better
+    bound = np.maximum(curve.bound, worth[best])
+    return replace(curve, worth=worth[best], bound=bound, lit_m=lit_m[best])
+
+
+def _shortest(task: LampTask, curve: Curve, orders: list[tuple[IntArray, FloatArray, FloatArray]]) -> Order:
+    start = task.lit_worth(task.existing)
+    short = [curve.short(start + np.concatenate([[0.0], np.cumsum(gain)])) for _, _, gain in orders]
+    best = int(np.argmin(short))
+    return Order(*orders[best], short[best])
+
+
+def _nested(
+    task: LampTask, groups: tuple[BoolArray, ...], *, keep: BoolArray | None = None
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The sites of one group after another, each time the best next: site, metres and worth it adds.
+
+    A site that adds nothing is left out unless it is to be kept; one that an earlier site excludes always is.
+    """
+    shining, barred, order = task.existing.copy(), np.zeros_like(task.existing), []
+    for group in groups:
+        done = covered(task.cut.covers, shining)
+        sites, gain = cover_order(
+            task.cut.covers, np.where(done, 0.0, task.worth), among=group & ~barred, near=task.near
+        )
+        sites = sites[(gain > 0) | (False if keep is None else keep[sites])]
+        order.append(sites)
+        shining[sites] = True
+        barred |= task.near @ shining.astype(np.int64) > 0
+    sites = np.concatenate(order)
+    gain_m, gain = _gains(task, sites)
+    adds = (gain_m >= NOTHING_M) | (False if keep is None else keep[sites])
+    return sites[adds], gain_m[adds], gain[adds]
+
+
+def _gains(task: LampTask, sites: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Metres and worth newly lit by each site in this order."""
+    first = np.full(len(task.existing), len(sites) + 1)
+    first[sites] = np.arange(len(sites))
+    covers = task.cut.covers
+    row = np.repeat(np.arange(covers.shape[0]), np.diff(covers.indptr))
+    by = np.full(covers.shape[0], len(sites))
+    np.minimum.at(by, row, first[covers.indices])
+    done = task.lit(task.existing)
+    by[done] = len(sites)
+    gain_m = np.bincount(by, task.cut.length_m, minlength=len(sites) + 1)[:-1].astype(np.float64)
+    return gain_m, np.bincount(by, task.worth, minlength=len(sites) + 1)[:-1].astype(np.float64)

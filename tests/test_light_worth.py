@@ -1,0 +1,232 @@
+"""Lamps weighted by whom they serve, kept apart, bought for a budget; what their light means to people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pytest import approx
+from shapely.geometry import LineString, Point
+
+from spatial.audit import recount
+from spatial.errors import DataError
+from spatial.load import Site
+from spatial.network import build_network
+from spatial.plan import make_plan, write_plan
+from spatial.settings import read_settings
+from spatial.siting import LampPlan, plan_lamps
+from spatial.siting.demand import at_most_one, too_near
+from spatial.siting.ways import ways_home
+from spatial.siting.weights import worth_of_light
+from tests.drawn import layer
+from tests.test_siting import place
+
+
+def fork(**more: Any) -> Site:
+    """A gate at the west end of A (0–100 m); B turns off north at 60 with five of the seven households.
+
+    Doors on A at 40 (elderly) and 100, on B at 20, 40, 60, 80 and 100 m from the junction.
+    """
+    doors = [(40, 0), (100, 0), *((60, y) for y in (20, 40, 60, 80, 100))]
+    sites = [(20, 0), (80, 0), (60, 50), (60, 85)]
+    layers = {
+        "alleys": layer(
+            "alleys", [LineString([(0, 0), (100, 0)]), LineString([(60, 0), (60, 100)])], alley_id=["A", "B"]
+        ),
+        "households": layer(
+            "households", [Point(each) for each in doors], household_id=[f"H{j}" for j in range(7)],
+            households=[1] * 7, elderly=[2, 0, 0, 0, 0, 0, 0], group=["一组"] * 2 + ["二组"] * 5,
+        ),
+        "places": layer("places", [Point(0, 0)], place_id=["gate"], kind=["entrance"]),
+        "lamp_sites": layer(
+            "lamp_sites", [Point(each) for each in sites], site_id=["W", "E", "N", "F"],
+            status=["candidate"] * 4, mount=["pole"] * 4, consent=["unknown"] * 4,
+            cost_cny=[900.0, 300.0, 300.0, 300.0],
+        ),
+    }  # fmt: skip
+    return place(**{**layers, **more})
+
+
+def lamps_of(site: Site, *overrides: str) -> LampPlan:
+    settings = read_settings(overrides=overrides)
+    return plan_lamps(site, build_network(site, settings), settings)
+
+
+def worth_at(site: Site, *overrides: str, edge_of: tuple[float, float]) -> float:
+    """What a metre is worth at a place."""
+    settings = read_settings(overrides=overrides)
+    network = build_network(site, settings)
+    worth = worth_of_light(site, network, settings, ways_home(site, network, settings))
+    gaps = [line.distance(Point(edge_of)) for line in network.edge_lines]
+    edge = int(np.argmin(gaps))
+    at_m = network.edge_lines[edge].project(Point(edge_of))
+    rows = np.flatnonzero((worth.edge == edge) & (worth.from_m <= at_m))
+    return float(worth.per_m[rows[-1]])
+
+
+@pytest.mark.parametrize(
+    ("at", "households"),
+    [((10, 0), 7), ((39, 0), 7), ((41, 0), 6), ((61, 0), 1), ((60, 10), 5), ((60, 70), 2), ((60, 99), 1)],
+)
+def test_the_way_home_is_worth_the_households_that_use_it(at: tuple[float, float], households: int) -> None:
+    assert worth_at(fork(), "lamps.weight=way-home", edge_of=at) == households
+
+
+def test_the_lamp_on_everybodys_way_comes_first() -> None:
+    #  W lights 5..35 of A for 7 households, N 35..65 of B for 3 and 2, E 65..95 of A for 1
+    site = fork()
+    plan = lamps_of(site, "lamps.n_lamps=1", "lamps.weight=way-home")
+    assert plan.lamps["site_id"].tolist() == ["W"]
+    assert plan.figures["worth"] == plan.figures["bound_worth"] == approx(30 * 7)
+    assert plan.figures["bound_m"] is None
+    assert plan.figures["lit_m"] == approx(30)
+    ways = [40, 100, 80, 100, 120, 140, 160]
+    assert plan.figures["way_lit_mean"] == approx(np.mean([30 / each for each in ways]))
+    assert plan.figures["way_lit_worst_tenth"] == approx(30 / 160)
+    assert plan.figures["way_lit_elderly"] == approx(30 / 40)
+    assert plan.figures["way_lit_mean_before"] == 0
+    assert plan.figures["share_doors_lit"] == 0
+    assert plan.figures["share_alleys_with_lamp"] == 0.5
+
+
+def test_alleys_with_elderly_people_count_as_often_as_the_setting_says() -> None:
+    overrides = ("lamps.weight=elderly", "lamps.weight_times=4")
+    assert worth_at(fork(), *overrides, edge_of=(30, 0)) == 4
+    assert worth_at(fork(), *overrides, edge_of=(80, 0)) == 1
+    plan = lamps_of(fork(), "lamps.n_lamps=1", *overrides)
+    assert plan.lamps["site_id"].tolist() == ["W"]
+    assert plan.figures["worth"] == approx(4 * 30)
+
+
+def test_junctions_bends_and_steps_count_more() -> None:
+    site = fork(
+        alleys=layer(
+            "alleys",
+            [
+                LineString([(0, 0), (100, 0)]),
+                LineString([(60, 0), (60, 50), (90, 50)]),
+                LineString([(100, 0), (100, -30)]),
+            ],
+            alley_id=["A", "B", "S"],
+            kind=["alley", "alley", "steps"],
+        )
+    )
+    worth = {
+        at: worth_at(site, "lamps.weight=junctions", edge_of=at)
+        for at in [
+            (54, 0),
+            (56, 0),
+            (64, 0),
+            (66, 0),
+            (60, 4),
+            (60, 44),
+            (60, 46),
+            (64, 50),
+            (66, 50),
+            (100, -20),
+        ]
+    }
+    assert worth == {
+        (54, 0): 1, (56, 0): 3, (64, 0): 3, (66, 0): 1, (60, 4): 3, (60, 44): 1, (60, 46): 3, (64, 50): 3,
+        (66, 50): 1, (100, -20): 3,
+    }  # fmt: skip
+
+
+def test_a_budget_alone_buys_what_it_pays_for() -> None:
+    plan = lamps_of(fork(), "lamps.budget_cny=900")
+    assert sorted(plan.lamps["site_id"]) == ["E", "F", "N"]
+    assert not any(each.code == "lamps-spare" for each in plan.remarks)
+
+
+def test_lamps_are_kept_apart() -> None:
+    #  N at 50 and F at 85 on B are 35 m apart, E and N 53 m
+    near = lamps_of(fork(), "lamps.n_lamps=4")
+    apart = lamps_of(fork(), "lamps.n_lamps=4", "lamps.apart_m=35.5")
+    assert sorted(near.lamps["site_id"]) == ["E", "F", "N", "W"]
+    assert len(apart.lamps) == 3 and not {"F", "N"} <= set(apart.lamps["site_id"])
+    assert not {"F", "N"} <= set(apart.ranking["site_id"])
+
+
+def test_a_candidate_too_near_to_a_standing_lamp_is_left_alone() -> None:
+    site = fork()
+    site.layers["lamp_sites"]["status"] = ["candidate", "candidate", "existing", "candidate"]
+    plan = lamps_of(site, "lamps.n_lamps=2", "lamps.apart_m=40")
+    assert sorted(plan.lamps["site_id"]) == ["E", "N", "W"]
+
+
+def test_fewest_lamps_that_keep_apart_or_the_share_that_can_be_had() -> None:
+    overrides = ("lamps.goal=fewest", "lamps.apart_m=36")
+    with pytest.raises(DataError, match=r"a share of 0\.7"):
+        lamps_of(fork(), *overrides)
+    plan = lamps_of(fork(), *overrides, "lamps.share_of_lightable=0.5")
+    assert len(plan.lamps) == 2
+
+
+@given(seed=st.integers(0, 10_000), apart_m=st.sampled_from([0.0, 8.0, 20.0, 60.0]))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_every_pair_too_near_is_in_a_set_and_every_set_is_all_too_near(seed: int, apart_m: float) -> None:
+    xy = np.random.default_rng(seed).uniform(0, 100, (25, 2))
+    near = too_near(xy, apart_m)
+    away_m = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1))
+    assert (near.toarray() == ((away_m < apart_m) & ~np.eye(25, dtype=bool))).all()
+    use = at_most_one(near).use
+    together = (use.T @ use).toarray() > 0
+    np.fill_diagonal(together, False)
+    assert (together == near.toarray()).all()
+
+
+def test_why_an_alley_got_no_lamp() -> None:
+    site = fork()
+    site.layers["lamp_sites"]["status"] = ["candidate", "forbidden", "candidate", "candidate"]
+    plan = lamps_of(site, "lamps.n_lamps=1", "lamps.weight=way-home")
+    alleys = plan.alleys.set_index("alley_id")
+    assert alleys["dark_rank"].to_dict() == {"A": 2, "B": 1}
+    assert alleys["unchosen_why"].isna()["A"]
+    assert alleys.loc["B", ["unchosen_why", "unchosen_site_id"]].tolist() == ["gains-less", "N"]
+    assert alleys.loc["B", "unchosen_gain_m"] == approx(30)
+    site.layers["lamp_sites"]["status"] = ["candidate", "candidate", "forbidden", "forbidden"]
+    barred = lamps_of(site, "lamps.n_lamps=2").alleys.set_index("alley_id")
+    assert barred.loc["B", "unchosen_why"] == "site-barred"
+
+
+def test_the_longest_dark_run_is_placed() -> None:
+    plan = lamps_of(fork(), "lamps.n_lamps=2", "lamps.weight=way-home")
+    assert set(plan.lamps["site_id"]) == {"W", "N"}
+    figures = plan.figures
+    assert figures["dark_run_m"] == approx(65) and figures["dark_run_alley_id"] == "A"
+    assert figures["dark_run_from_m"] == approx(35)
+
+
+def test_no_order_of_the_choice_does_better_than_the_bound_says() -> None:
+    rng = np.random.default_rng(7)
+    points = [Point(x, rng.uniform(-8, 8)) for x in rng.uniform(0, 100, 14)]
+    site = fork(
+        lamp_sites=layer(
+            "lamp_sites", points, site_id=[f"S{j:02d}" for j in range(14)],
+            status=["candidate"] * 14, mount=["pole"] * 14, consent=["unknown"] * 14,
+        )
+    )  # fmt: skip
+    figures = lamps_of(site, "lamps.n_lamps=4").figures
+    assert 0 <= figures["order_short_least"] <= figures["order_short"] <= 0.4
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("lamps.weight=way-home", "lamps.n_lamps=2"),
+        ("lamps.weight=elderly", "lamps.n_lamps=2"),
+        ("lamps.weight=junctions", "lamps.n_lamps=2"),
+        ("lamps.budget_cny=1200",),
+        ("lamps.apart_m=36", "lamps.n_lamps=4"),
+        ("lamps.goal=fewest", "lamps.share_of_lightable=0.6", "lamps.weight=way-home"),
+    ],
+)
+def test_the_recount_agrees(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    settings = read_settings(overrides=overrides)
+    write_plan(make_plan(fork(), settings, only=("lamps",)), tmp_path)
+    assert recount(tmp_path).faults == ()
