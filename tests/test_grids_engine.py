@@ -159,6 +159,15 @@ def test_one_row_above_the_maximum_is_the_only_fault() -> None:
     assert [(each.rows.tolist(), each.limit) for each in answer.faults] == [([40], "max_households")]
 
 
+def test_what_a_fault_leaves_on_either_side_is_proved_by_itself() -> None:
+    problem = make_problem([1] * 80 + [70] + [1] * 80, path(161))
+    answer = partition(problem, FREE)
+    check(problem, answer, FREE)
+    assert [each.rows.tolist() for each in answer.faults] == [[80]]
+    assert answer.multipliers["component_grids"].tolist() == [2, 2]
+    assert answer.bound_m == answer.objective_m == 4 * sum(abs(at - 20) for at in range(40))
+
+
 def test_a_village_group_within_the_limits_becomes_a_grid() -> None:
     group = [0] * 35 + [1] * 45 + [2] * 40
     problem = make_problem([1] * 120, path(120), group=group)

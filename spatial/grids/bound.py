@@ -91,8 +91,8 @@ class _Pairs:
         complete = len(self.sub.near_indices) == len(self.sub.rows) ** 2
         return math.inf if complete else float(self.sub.near_m.max(initial=0.0))
 
-    def knapsacks(self, price: Floats, which: Ints, times: Ints | None = None) -> tuple[Floats, Floats]:
-        """V of the pairs ``which`` and, with ``times``, how often each row lies in so many of each set."""
+    def knapsacks(self, price: Floats, which: Ints, *, sets: bool = False) -> tuple[Floats, Ints, Ints]:
+        """V of the pairs ``which`` and, with ``sets``, the rows of each set as lists in CSR form."""
         sub, limits = self.sub, self.limits
         filler = self.radius_m - float(price.max()) if math.isfinite(self.radius_m) else math.inf
         return cheapest_closed_sets(
@@ -105,7 +105,7 @@ class _Pairs:
             high=min(limits.high, sub.households),
             group_cost_m=limits.group_cost_m,
             filler_m=filler,
-            times=times,
+            sets=sets,
         )
 
     def mean(self, values: Floats) -> Floats:
@@ -131,7 +131,7 @@ def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
     pairs = _Pairs.of(sub, limits, price_m)
     if float(price_m.max()) > pairs.radius_m:
         return -math.inf
-    value, _ = pairs.knapsacks(price_m, np.arange(len(pairs.row)))
+    value, *_ = pairs.knapsacks(price_m, np.arange(len(pairs.row)))
     picked, times = _smallest(value, limits.K, pairs.copies)
     bound = float(price_m @ sub.weight) + float(value[picked] @ times)
     return math.floor(bound * 1000 - 0.5) / 1000 if math.isfinite(bound) else bound
@@ -142,12 +142,13 @@ def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> F
     pairs = _Pairs.of(sub, limits, np.zeros(len(sub.rows)))
     price = np.full(len(sub.rows), min(2 * value_m / sub.households, pairs.radius_m))
     best, best_bound = price, -math.inf
-    known, _ = pairs.knapsacks(price, np.arange(len(pairs.row)))  # V, later at most V
+    known, *_ = pairs.knapsacks(price, np.arange(len(pairs.row)))  # V, later at most V
     direction = np.zeros(len(price))
     step, stale = 1.0, 0
     for _ in range(rounds):
         picked, times = _solve_smallest(pairs, price, known)
-        _, served = pairs.knapsacks(price, picked, times)
+        _, indptr, rows = pairs.knapsacks(price, picked, sets=True)
+        served = np.bincount(rows, np.repeat(times, np.diff(indptr)).astype(np.float64), len(price))
         bound = float(price @ sub.weight + known[picked] @ times)
         stale = 0 if bound > best_bound + _PROGRESS * abs(best_bound) else stale + 1
         if bound > best_bound:
@@ -196,7 +197,7 @@ def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> tuple[Ints, 
             return picked, times
         likely, _ = _smallest(known, _BATCH * pairs.limits.K, pairs.copies)
         guessed = likely[~exact[likely]]
-        known[guessed], _ = pairs.knapsacks(price, guessed)
+        known[guessed], *_ = pairs.knapsacks(price, guessed)
         exact[guessed] = True
 
 

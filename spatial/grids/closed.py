@@ -20,21 +20,21 @@ from spatial.grids.problem import Floats, Ints, Sub
 
 __all__ = ["Spots", "cheapest_closed_sets", "spots_of"]
 
+_UNLISTED = -2
+
 
 class Spots(NamedTuple):
-    """Spots and the blocks of their graph, each as lists in CSR form."""
+    """Spots, their rows in CSR form, and the tree of spots and blocks with spot 0 as its root."""
 
     of_row: Ints
     row_indptr: Ints
     rows: Ints
-    block_indptr: Ints  # blocks of each spot
-    blocks: Ints
-    spot_indptr: Ints  # spots of each block
-    spots: Ints
+    block: Ints  # towards the root, of each spot; −1 at a root
+    gate: Ints  # of each block the spot towards the root
 
 
 def spots_of(sub: Sub) -> Spots:
-    """Spots of a connected component and their blocks; rows touch themselves here."""
+    """Spots of a connected component and the tree of their blocks; rows touch themselves here."""
     n = len(sub.rows)
     spot = _equal_around(sub)
     owner = spot[np.repeat(np.arange(n), np.diff(sub.indptr))]
@@ -42,20 +42,27 @@ def spots_of(sub: Sub) -> Spots:
     graph = nx.Graph()
     graph.add_nodes_from(range(int(spot.max()) + 1))
     graph.add_edges_from(np.unique(np.column_stack((owner, other))[owner < other], axis=0).tolist())
-    blocks = [sorted(each) for each in nx.biconnected_components(graph)]
-    spots = np.array([each for block in blocks for each in block], np.int64)
-    block = np.repeat(np.arange(len(blocks)), [len(each) for each in blocks]).astype(np.int64)
-    n_spots = len(graph)
-    by_spot = np.argsort(spots, kind="stable")
-    return Spots(
-        spot,
-        _indptr(spot, n_spots),
-        np.argsort(spot, kind="stable"),
-        _indptr(spots, n_spots),
-        block[by_spot],
-        _indptr(block, len(blocks)),
-        spots,
-    )
+    return Spots(spot, _indptr(spot, len(graph)), np.argsort(spot, kind="stable"), *_rooted(graph))
+
+
+def _rooted(graph: nx.Graph) -> tuple[Ints, Ints]:
+    """The block of each spot and the gate of each block, towards spot 0."""
+    spots_in = [sorted(each) for each in nx.biconnected_components(graph)]
+    blocks_at: list[list[int]] = [[] for _ in graph]
+    for block, spots in enumerate(spots_in):
+        for spot in spots:
+            blocks_at[spot].append(block)
+    block_of, gate = np.full(len(graph), -1, np.int64), np.full(len(spots_in), -1, np.int64)
+    stack = [0]
+    while stack:
+        here = stack.pop()
+        for block in blocks_at[here]:
+            if gate[block] < 0:
+                gate[block] = here
+                beyond = [spot for spot in spots_in[block] if spot != here]
+                block_of[beyond] = block
+                stack.extend(beyond)
+    return block_of, gate
 
 
 def _equal_around(sub: Sub) -> Ints:
@@ -84,6 +91,15 @@ class _Tree(NamedTuple):
     cost: Floats  # of ``row``
 
 
+class _Nearby(NamedTuple):
+    """Near spots by block and blocks by gate, each chain ending at −1; of near spots, else stale."""
+
+    first_spot: Ints  # of each block, its gate aside
+    next_spot: Ints
+    first_block: Ints  # of each gate
+    next_block: Ints
+
+
 def cheapest_closed_sets(
     sub: Sub,
     spots: Spots,
@@ -95,18 +111,16 @@ def cheapest_closed_sets(
     high: int,
     group_cost_m: float,
     filler_m: float,
-    times: Ints | None = None,
-) -> tuple[Floats, Floats]:
+    sets: bool = False,
+) -> tuple[Floats, Ints, Ints]:
     """Least cost of a closed set of ``low`` to ``high`` households around each centre.
 
     A row costs its households times walk − price, and ``group_cost_m`` more if it has a group other
     than the centre's ``main``. Where the walks of a centre do not reach the whole component, households
     may be filled up to ``low`` at ``filler_m`` each, and a spot that is not near as a whole may be
-    passed at no cost. Returns the costs (infinite where there is no such set) and in how many of the
-    sets each row lies, each set counted ``times``.
+    passed at no cost. Returns the costs, infinite where there is no such set, and with ``sets`` the rows
+    of each cheapest set as lists in CSR form, all empty else.
     """
-    if times is None:
-        times = np.zeros(len(centre), np.int64)
     return _cheapest(
         sub.near_indptr,
         sub.near_indices,
@@ -117,7 +131,7 @@ def cheapest_closed_sets(
         price_m,
         centre,
         main,
-        times,
+        sets,
         low,
         high,
         group_cost_m,
@@ -136,7 +150,7 @@ def _cheapest(  # type: ignore[no-untyped-def]
     price,
     centres,
     mains,
-    times,
+    sets,
     low,
     high,
     group_cost_m,
@@ -145,7 +159,8 @@ def _cheapest(  # type: ignore[no-untyped-def]
     n = len(weight)
     every = weight.sum()
     value = np.full(len(centres), np.inf)
-    served = np.zeros(n)
+    set_indptr = np.zeros(len(centres) + 1, np.int64)
+    set_rows = np.empty(high * len(centres) if sets else 0, np.int64)
     widest = 1
     for row in range(n):
         widest = max(widest, near_indptr[row + 1] - near_indptr[row])
@@ -161,11 +176,18 @@ def _cheapest(  # type: ignore[no-untyped-def]
     cost = np.full(n, np.nan)  # of the near rows
     n_near = np.zeros(len(spots.row_indptr) - 1, np.int64)
     met = np.zeros(len(n_near), np.bool_)
+    nearby = _Nearby(
+        np.empty(len(spots.gate), np.int64),
+        np.empty(len(n_near), np.int64),
+        np.empty(len(n_near), np.int64),
+        np.empty(len(spots.gate), np.int64),
+    )
     stack = np.empty((widest, 3), np.int64)
     table = np.empty((widest + 1, high + 1))
     taken = np.empty((widest, high + 1))
     for at in range(len(centres)):
         centre = centres[at]
+        set_indptr[at + 1] = set_indptr[at]
         if weight[centre] > high:
             continue
         reached = 0
@@ -178,7 +200,8 @@ def _cheapest(  # type: ignore[no-untyped-def]
             cost[row] = each * weight[row]
             n_near[spots.of_row[row]] += 1
         near = near_indices[near_indptr[centre] : near_indptr[centre + 1]]
-        n_places = _look_around(spots, near, cost, n_near, centre, met, stack, tree)
+        _list_nearby(spots, near, nearby)
+        n_places = _look_around(spots, near, cost, n_near, centre, met, nearby, stack, tree)
         _fill_table(tree, n_places, weight, table, taken, high)
         fill = filler if reached < every else np.inf
         best = np.inf
@@ -191,18 +214,20 @@ def _cheapest(  # type: ignore[no-untyped-def]
                 best = total
                 best_size = size
         value[at] = best
-        if times[at] > 0 and best_size >= 0:
-            _read_table(tree, n_places, weight, table, taken, best_size, times[at], served)
+        if sets and best_size >= 0:
+            set_indptr[at + 1] = _read_table(
+                tree, n_places, weight, table, taken, best_size, set_rows, set_indptr[at]
+            )
         for k in range(near_indptr[centre], near_indptr[centre + 1]):
             row = near_indices[k]
             cost[row] = np.nan
             n_near[spots.of_row[row]] = 0
             met[spots.of_row[row]] = False
-    return value, served
+    return value, set_indptr, set_rows[: set_indptr[-1]]
 
 
 @njit(cache=True, nogil=True)
-def _look_around(spots, near, cost, n_near, centre, met, stack, tree):  # type: ignore[no-untyped-def]
+def _look_around(spots, near, cost, n_near, centre, met, nearby, stack, tree):  # type: ignore[no-untyped-def]
     """Fill in the tree, the centre last of its spot's rows; returns the number of places.
 
     Near spots to which no near ones lead follow at the end, each free of what is on the way.
@@ -241,22 +266,60 @@ def _look_around(spots, near, cost, n_near, centre, met, stack, tree):  # type: 
             tree.cost[n_rows] = cost[centre]
             n_rows += 1
         if came_from > -2:
-            for at in range(spots.block_indptr[spot], spots.block_indptr[spot + 1]):
-                block = spots.blocks[at]
-                if block == came_from:
-                    continue
-                for k in range(spots.spot_indptr[block], spots.spot_indptr[block + 1]):
-                    other = spots.spots[k]
-                    if n_near[other] > 0 and not met[other]:
-                        met[other] = True
-                        stack[top] = (other, block, n_places)
-                        top += 1
+            if spots.block[spot] >= 0 and spots.block[spot] != came_from:
+                top = _push_block(spots, spots.block[spot], n_places, n_near, met, nearby, stack, top)
+            block = nearby.first_block[spot]
+            while block >= 0:
+                if block != came_from:
+                    top = _push_block(spots, block, n_places, n_near, met, nearby, stack, top)
+                block = nearby.next_block[block]
         n_places += 1
     tree.first[n_places] = n_rows
     for place in range(n_places - 1, 0, -1):
         up = tree.parent[place]
         tree.end[up] = max(tree.end[up], tree.end[place])
     return n_places
+
+
+@njit(cache=True, nogil=True)
+def _push_block(spots, block, parent, n_near, met, nearby, stack, top):  # type: ignore[no-untyped-def]
+    """Put the near spots of a block on the stack that are not met yet; returns its new height."""
+    gate = spots.gate[block]
+    if n_near[gate] > 0 and not met[gate]:
+        met[gate] = True
+        stack[top] = (gate, block, parent)
+        top += 1
+    spot = nearby.first_spot[block]
+    while spot >= 0:
+        if not met[spot]:
+            met[spot] = True
+            stack[top] = (spot, block, parent)
+            top += 1
+        spot = nearby.next_spot[spot]
+    return top
+
+
+@njit(cache=True, nogil=True)
+def _list_nearby(spots, near, nearby):  # type: ignore[no-untyped-def]
+    """Chain the near spots of each block and, at its gate, the blocks that have any."""
+    for row in near:
+        block = spots.block[spots.of_row[row]]
+        if block >= 0:
+            nearby.first_spot[block] = -1
+            nearby.first_block[spots.gate[block]] = -1
+        nearby.first_block[spots.of_row[row]] = -1
+        nearby.next_spot[spots.of_row[row]] = _UNLISTED
+    for row in near:
+        spot = spots.of_row[row]
+        block = spots.block[spot]
+        if block < 0 or nearby.next_spot[spot] != _UNLISTED:
+            continue
+        if nearby.first_spot[block] < 0:
+            gate = spots.gate[block]
+            nearby.next_block[block] = nearby.first_block[gate]
+            nearby.first_block[gate] = block
+        nearby.next_spot[spot] = nearby.first_spot[block]
+        nearby.first_spot[block] = spot
 
 
 @njit(cache=True, nogil=True)
@@ -298,8 +361,8 @@ def _take(left, one, other, w, cost, out, n_sizes):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _read_table(tree, n_places, weight, table, taken, size, times, served):  # type: ignore[no-untyped-def]
-    """Count the rows of a cheapest set of ``size`` households in ``served``."""
+def _read_table(tree, n_places, weight, table, taken, size, out, n_out):  # type: ignore[no-untyped-def]
+    """Write the rows of a cheapest set of ``size`` households from ``out[n_out]`` on; returns the end."""
     place = 0
     while place < n_places and size > 0:
         if place > 0 and table[place, size] == table[tree.end[place], size]:
@@ -314,8 +377,10 @@ def _read_table(tree, n_places, weight, table, taken, size, times, served):  # t
             before = taken[at - 1, size] if at > first else below[size] if optional else np.inf
             if not must and taken[at, size] == before:
                 continue
-            served[row] += times
+            out[n_out] = row
+            n_out += 1
             size -= weight[row]
             if not optional and (at == first or below[size] <= taken[at - 1, size]):
                 break
         place += 1
+    return n_out

@@ -413,10 +413,9 @@ def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
     alone = "its part can't be cut into grids within the limits"
     kept = Kept((), tuple(sorted([*split, *((group, alone) for group in fit)])))
     grid, n_fixed = _faulty_first(sub, grid, rules)
-    sound = np.flatnonzero(grid >= n_fixed)
-    components = (_bounded(cut_out(sub, sound), sound, grid[sound] - n_fixed, rules),) if len(sound) else ()
+    components = _bounded_around(sub, grid, np.arange(n_fixed), rules)
     for component in components:
-        grid[sound] = component.grid + n_fixed
+        grid[component.rows] = np.unique(grid[component.rows])[component.grid]
     objective_m = score(sub, grid).objective_m(rules.group_cost_m)
     n_grids = int(grid.max()) + 1
     settled = replace(settled, grid=grid)
@@ -444,12 +443,7 @@ def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
     households = np.bincount(grid, sub.weight)
     faulty = (households < low) | (households > high) | (clashes(sub, grid) > 0)
     fixed = np.union1d(np.flatnonzero(faulty), np.array([*whole.values()], np.int64))
-    piece = pieces(sub.indptr, sub.indices, np.where(np.isin(grid, fixed), -1, 0))
-    around = [np.flatnonzero(piece == each) for each in range(int(piece.max(initial=-1)) + 1)]
-    components = tuple(
-        _bounded(cut_out(sub, rows), rows, np.unique(grid[rows], return_inverse=True)[1], rules)
-        for rows in around
-    )
+    components = _bounded_around(sub, grid, fixed, rules)
     objective_m = score(sub, grid).objective_m(rules.group_cost_m)
     return _Part(sub, grid, settled, kept, components, fixed, int(grid.max()) + 1, objective_m)
 
@@ -497,6 +491,16 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     if proof.bound_m <= bound_m:
         return component
     return replace(component, bound_m=proof.bound_m, bound_by=proof.bound_by)
+
+
+def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: _Rules) -> tuple[_Component, ...]:
+    """A component of each piece that is left beside the grids ``fixed``."""
+    piece = pieces(sub.indptr, sub.indices, np.where(np.isin(grid, fixed), -1, 0))
+    around = [np.flatnonzero(piece == each) for each in range(int(piece.max(initial=-1)) + 1)]
+    return tuple(
+        _bounded(cut_out(sub, rows), rows, np.unique(grid[rows], return_inverse=True)[1], rules)
+        for rows in around
+    )
 
 
 # --- the answer ---------------------------------------------------------------------------------
