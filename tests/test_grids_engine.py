@@ -15,9 +15,10 @@ from scipy.spatial import Delaunay, cKDTree
 
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
-from spatial.grids.decide import cut_small, plain_count
+from spatial.grids.decide import cut_into, cut_small, plain_count
 from spatial.grids.engine import GridProblem, Partition, partition
 from spatial.grids.problem import cut_out, pieces, score
+from spatial.grids.refine import refine_prices
 from spatial.settings import Grids
 
 FREE = Grids(group_cost_m=0)
@@ -351,7 +352,27 @@ def test_any_prices_give_a_bound_below_the_optimum(
     for K, optimum in best_by_trying_all(problem, low, high, limits.group_cost_m).items():
         rules = Limits(K, low, high, limits.group_cost_m)
         assert lower_bound(sub, price, rules) <= optimum
-        assert lower_bound(sub, search_prices(sub, rules, value_m=optimum, rounds=30), rules) <= optimum
+        price = search_prices(sub, rules, value_m=optimum, rounds=30)
+        assert lower_bound(sub, price, rules) <= optimum
+        grid = cut_into(sub, K, low=low, high=high, seed=1, tries=8)
+        if grid is not None:
+            refined = refine_prices(sub, grid, rules, price, rounds=40)
+            assert lower_bound(sub, price, rules) <= lower_bound(sub, refined, rules) <= optimum
+
+
+def test_refined_prices_prove_all_that_the_relaxation_of_a_town_can() -> None:
+    problem = near_tree(300, seed=5, groups=6)
+    sub = cut_out(problem, np.arange(300))
+    K = round(sub.households / 40)
+    grid = cut_into(sub, K, low=30, high=50, seed=1, tries=8)
+    assert grid is not None
+    for group_cost_m in (0.0, 20.0):
+        rules = Limits(K, 30, 50, group_cost_m)
+        price = search_prices(sub, rules, value_m=score(sub, grid).objective_m(group_cost_m), rounds=100)
+        refined = refine_prices(sub, grid, rules, price, rounds=100)
+        assert lower_bound(sub, refined, rules) >= 1.005 * lower_bound(sub, price, rules)
+        again = refine_prices(sub, grid, rules, refined, rounds=100)
+        assert lower_bound(sub, again, rules) <= 1.002 * lower_bound(sub, refined, rules)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

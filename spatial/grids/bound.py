@@ -4,7 +4,7 @@ Choose K pairs of a meeting row j and a main group g, give every row to exactly 
 per pair within [low, high]. With a price p_i in metres per household for serving row i exactly once,
 every choice of prices proves::
 
-    objective  ≥  Σ_i w_i p_i  +  the K smallest V_jg
+    objective  ≥  Σ_i w_i p_i  +  the K smallest of  V_j = min_g V_jg
     V_jg = min over closed sets S of rows with j in S and low ≤ w(S) ≤ high of
            Σ_{i in S} w_i (d_ij − p_i + c·[row i has a group other than g])
 
@@ -35,7 +35,7 @@ from numba import njit
 from spatial.grids.closed import Spots, cheapest_closed_sets, spots_of
 from spatial.grids.problem import Floats, Ints, Sub
 
-__all__ = ["Limits", "lower_bound", "search_prices"]
+__all__ = ["Centres", "Limits", "lower_bound", "search_prices"]
 
 _DEFLECTION = 0.95
 _PROGRESS = 1e-5
@@ -56,7 +56,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Centres:
     """Every meeting row with every main group that could pay: those of its near rows.
 
     Rows that are *alike*, of one spot with the same walks, weight, group and price, may change places;
@@ -67,23 +67,23 @@ class _Pairs:
     limits: Limits
     spots: Spots
     alike: Ints  # a number for each row
-    row: Ints
+    row: Ints  # of each pair, those of one row together
     group: Ints
     copies: Ints  # rows alike
 
     @staticmethod
-    def of(sub: Sub, limits: Limits, price: Floats) -> _Pairs:
+    def of(sub: Sub, limits: Limits, price: Floats) -> Centres:
         m, spots = len(sub.rows), spots_of(sub)
         _, first, alike = np.unique(_kinds(sub, spots, price), axis=0, return_index=True, return_inverse=True)
         copies = np.bincount(alike)[alike]
         if limits.group_cost_m == 0:
-            return _Pairs(sub, limits, spots, alike, first, np.full(len(first), -1), copies[first])
+            return Centres(sub, limits, spots, alike, first, np.full(len(first), -1), copies[first])
         owner = np.repeat(np.arange(m), np.diff(sub.near_indptr))
         stands = np.isin(owner, first)
         row, group = np.unique(
             np.column_stack((owner[stands], sub.group[sub.near_indices[stands]])), axis=0
         ).T.copy()
-        return _Pairs(sub, limits, spots, alike, row, group, copies[row])
+        return Centres(sub, limits, spots, alike, row, group, copies[row])
 
     @property
     def radius_m(self) -> float:
@@ -108,6 +108,25 @@ class _Pairs:
             sets=sets,
         )
 
+    def smallest(self, value: Floats, n: int) -> tuple[Ints, Ints]:
+        """Pairs with the ``n`` smallest values, one pair of a row, and how often: as it has copies.
+
+        Of equals the first.
+        """
+        starts = np.flatnonzero(np.diff(self.row, prepend=-1))
+        least = np.minimum.reduceat(value, starts)
+        if n < len(starts):
+            likely = np.flatnonzero(least <= np.partition(least, n - 1)[n - 1])
+        else:
+            likely = np.arange(len(starts))
+        likely = likely[np.argsort(least[likely], kind="stable")]
+        copies = self.copies[starts[likely]]
+        times = np.clip(n - (np.cumsum(copies) - copies), 0, copies)
+        likely, times = likely[times > 0], times[times > 0]
+        row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(value)))
+        at = np.flatnonzero(value == least[row])
+        return at[np.searchsorted(row[at], likely)], times
+
     def mean(self, values: Floats) -> Floats:
         """The mean over the rows alike, for each row."""
         return (np.bincount(self.alike, values) / np.bincount(self.alike))[self.alike]
@@ -128,18 +147,18 @@ def lower_bound(sub: Sub, price_m: Floats, limits: Limits) -> float:
     Infinite where no K sets lie within the limits; minus infinity where a price exceeds the radius although
     walks were cut off.
     """
-    pairs = _Pairs.of(sub, limits, price_m)
+    pairs = Centres.of(sub, limits, price_m)
     if float(price_m.max()) > pairs.radius_m:
         return -math.inf
     value, *_ = pairs.knapsacks(price_m, np.arange(len(pairs.row)))
-    picked, times = _smallest(value, limits.K, pairs.copies)
+    picked, times = pairs.smallest(value, limits.K)
     bound = float(price_m @ sub.weight) + float(value[picked] @ times)
     return math.floor(bound * 1000 - 0.5) / 1000 if math.isfinite(bound) else bound
 
 
 def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> Floats:
     """Prices with a high bound; ``value_m`` is the objective of a plan, which ends the search if met."""
-    pairs = _Pairs.of(sub, limits, np.zeros(len(sub.rows)))
+    pairs = Centres.of(sub, limits, np.zeros(len(sub.rows)))
     price = np.full(len(sub.rows), min(2 * value_m / sub.households, pairs.radius_m))
     best, best_bound = price, -math.inf
     known, *_ = pairs.knapsacks(price, np.arange(len(pairs.row)))  # V, later at most V
@@ -148,7 +167,7 @@ def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> F
     for _ in range(rounds):
         picked, times = _solve_smallest(pairs, price, known)
         _, indptr, rows = pairs.knapsacks(price, picked, sets=True)
-        served = np.bincount(rows, np.repeat(times, np.diff(indptr)).astype(np.float64), len(price))
+        served = np.bincount(rows, np.repeat(times, np.diff(indptr)), len(price)).astype(np.float64)
         bound = float(price @ sub.weight + known[picked] @ times)
         stale = 0 if bound > best_bound + _PROGRESS * abs(best_bound) else stale + 1
         if bound > best_bound:
@@ -168,7 +187,7 @@ def search_prices(sub: Sub, limits: Limits, *, value_m: float, rounds: int) -> F
     return best
 
 
-def _largest_fall(pairs: _Pairs, price: Floats, new: Floats) -> Floats:
+def _largest_fall(pairs: Centres, price: Floats, new: Floats) -> Floats:
     """How much V of each pair may fall at most from one price to another."""
     sub = pairs.sub
     rise = _largest_near(sub.near_indptr, sub.near_indices, np.maximum(new - price, 0.0))
@@ -176,26 +195,14 @@ def _largest_fall(pairs: _Pairs, price: Floats, new: Floats) -> Floats:
     return pairs.limits.high * np.maximum(rise[pairs.row], filler)
 
 
-def _smallest(value: Floats, n: int, copies: Ints) -> tuple[Ints, Ints]:
-    """Places of the ``n`` smallest, each as often as it has copies, and how often; of equals the first."""
-    if n < len(value):
-        likely = np.flatnonzero(value <= np.partition(value, n - 1)[n - 1])
-    else:
-        likely = np.arange(len(value))
-    likely = likely[np.argsort(value[likely], kind="stable")]
-    before = np.cumsum(copies[likely]) - copies[likely]
-    times = np.clip(n - before, 0, copies[likely])
-    return likely[times > 0], times[times > 0]
-
-
-def _solve_smallest(pairs: _Pairs, price: Floats, known: Floats) -> tuple[Ints, Ints]:
+def _solve_smallest(pairs: Centres, price: Floats, known: Floats) -> tuple[Ints, Ints]:
     """The K pairs with the smallest V, which is left in ``known`` beside a floor for the others."""
     exact = np.zeros(len(known), bool)
     while True:
-        picked, times = _smallest(known, pairs.limits.K, pairs.copies)
+        picked, times = pairs.smallest(known, pairs.limits.K)
         if exact[picked].all():
             return picked, times
-        likely, _ = _smallest(known, _BATCH * pairs.limits.K, pairs.copies)
+        likely, _ = pairs.smallest(known, _BATCH * pairs.limits.K)
         guessed = likely[~exact[likely]]
         known[guessed], *_ = pairs.knapsacks(price, guessed)
         exact[guessed] = True

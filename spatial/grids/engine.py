@@ -36,6 +36,7 @@ from spatial.grids.problem import (
     pieces,
     score,
 )
+from spatial.grids.refine import refine_prices
 from spatial.grids.trees import clashes, fault_size, recount, start
 from spatial.settings import Effort, Grids
 
@@ -55,6 +56,7 @@ class _Work:
     search: Work
     rounds: int  # of the bound
     tries: int  # of a feasible start
+    refine_rounds: int = 0  # of the bound of a component that isn't proved
     prove_households: int = 0  # up to which a component's optimum is proved, if the steps suffice
     prove_steps: int = 0
     prove_among: int = 0  # households of a problem up to which its components are proved at all
@@ -66,6 +68,7 @@ _WORK: dict[Effort, _Work] = {
         Work(14, 5, 280_000, anneals=4, steps=10),
         rounds=400,
         tries=8,
+        refine_rounds=100,
         prove_households=600,
         prove_steps=6 * 10**7,
         prove_among=2000,
@@ -74,6 +77,7 @@ _WORK: dict[Effort, _Work] = {
         Work(40, 8, 800_000, anneals=8, steps=16),
         rounds=1000,
         tries=16,
+        refine_rounds=200,
         prove_households=600,
         prove_steps=12 * 10**9,
         prove_among=5000,
@@ -480,9 +484,12 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
     rounds = max(_FEWEST_ROUNDS, rules.work.rounds * min(5000, sub.households) // sub.households)
     price = search_prices(sub, limits, value_m=value_m, rounds=rounds)
+    proves = rules.proves and sub.households <= rules.work.prove_households
+    if not proves:
+        price = refine_prices(sub, grid, limits, price, rounds=rules.work.refine_rounds)
     bound_m = min(max(lower_bound(sub, price, limits), 0.0), value_m)
     component = _Component(rows, grid, K, price, bound_m)
-    if not rules.proves or sub.households > rules.work.prove_households:
+    if not proves:
         return component
     proof = prove(sub, grid, limits, price_m=price, work=ProofWork(steps=rules.work.prove_steps))
     if proof is None:
