@@ -81,19 +81,22 @@ def decide(sub: Sub, *, low: int, high: int, seed: int) -> Settled:
     return _settle(sub, low, high, seed, whole=False)
 
 
-def settle(sub: Sub, *, low: int, high: int, seed: int) -> Settled:
-    """A plan with as few households in faulty grids as can be found, and what is proved about that."""
-    return _settle(sub, low, high, seed, whole=True)
+def settle(sub: Sub, *, low: int, high: int, seed: int, known: Sequence[Must] = ()) -> Settled:
+    """A plan with as few households in faulty grids as can be found, and what is proved about that.
+
+    ``known`` are the proofs of :func:`decide`, where it was asked before.
+    """
+    return _settle(sub, low, high, seed, whole=True, known=known)
 
 
-def _settle(sub: Sub, low: int, high: int, seed: int, *, whole: bool) -> Settled:
+def _settle(sub: Sub, low: int, high: int, seed: int, *, whole: bool, known: Sequence[Must] = ()) -> Settled:
     reason = _arithmetic(sub, low, high)
     if reason and not whole:
         return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", reason, ())
     ground = Ground.of(sub)
-    musts = branch_losses(ground, low, high)
+    musts = list(known) or branch_losses(ground, low, high)
     if musts and not whole:
-        return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", musts[0].reason, (musts[0],))
+        return Settled(np.zeros(len(sub.rows), np.int64), "infeasible", musts[0].reason, tuple(musts))
     tries = 2 * _TRIES if whole else _TRIES
     grid = start(sub, low=low, high=high, K=0, seed=seed, tries=tries, enough=_least_loss(musts))
     if not any(fault_size(sub, grid, low, high)):

@@ -37,6 +37,7 @@ from spatial.grids.problem import (
     score,
 )
 from spatial.grids.refine import refine_prices
+from spatial.grids.regions import Must
 from spatial.grids.trees import clashes, fault_size, recount, start
 from spatial.settings import Effort, Grids
 
@@ -272,11 +273,13 @@ class _Starts:
     def __init__(self, sub: Sub, rules: _Rules) -> None:
         self.sub, self.rules = sub, rules
         self.made: dict[tuple[bytes, int | None], Ints | None] = {}
+        self.musts: tuple[Must, ...] = ()  # what was proved of the whole part
 
     @cached_property
     def settled(self) -> Settled:
         """The plan of the whole part with the fewest households in faulty grids, at any number of grids."""
-        return settle(self.sub, low=self.rules.low, high=self.rules.high, seed=self.rules.seed)
+        low, high = self.rules.low, self.rules.high
+        return settle(self.sub, low=low, high=high, seed=self.rules.seed, known=self.musts)
 
     def reaches(self, K: int | None) -> bool:
         """Whether the part was cut into ``K`` grids, or all of it that can be cut."""
@@ -296,7 +299,9 @@ class _Starts:
         shares: list[int | None] = [None] * len(rests)
         if K is not None:
             try:
-                shares = _share_out([cut_out(sub, rows) for rows in rests], self.rules, K - n_faulty)
+                shares = _share_out(
+                    [cut_out(sub, rows, walks=False) for rows in rests], self.rules, K - n_faulty
+                )
             except DataError:
                 return None
         n_grids = n_faulty
@@ -310,7 +315,7 @@ class _Starts:
 
     def _recounted(self, rows: Ints, grid: Ints, K: int | None) -> Ints | None:
         """``K`` sound grids, or the plain number, of rows that are in sound ones."""
-        piece, now = cut_out(self.sub, rows), np.unique(grid, return_inverse=True)[1]
+        piece, now = cut_out(self.sub, rows, walks=False), np.unique(grid, return_inverse=True)[1]
         low, high = self.rules.low, self.rules.high
         wanted = _plain(piece, self.rules) if K is None else K
         found = recount(piece, now, low=low, high=high, K=wanted, seed=self.rules.seed)
@@ -329,7 +334,7 @@ class _Starts:
         return self.made[key]
 
     def _make(self, rows: Ints, K: int | None) -> Ints | None:
-        piece = cut_out(self.sub, rows)
+        piece = cut_out(self.sub, rows, walks=False)
         low, high = self.rules.low, self.rules.high
         plain = _plain(piece, self.rules)
         allowed = counts(piece.households, low=low, high=high)
@@ -341,6 +346,8 @@ class _Starts:
             return grid
         settled = decide(piece, low=low, high=high, seed=self.rules.seed)
         if settled.state == "infeasible":
+            if len(rows) == len(self.sub.rows):
+                self.musts = settled.musts
             return None
         for each in wanted:
             grid = self._within_limits(piece, each, self.rules.work.tries)
@@ -355,7 +362,7 @@ class _Starts:
 
 def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> list[int | None] | None:
     """Grids of each piece beside the kept groups; None where a fixed total can't be reached."""
-    rest = [cut_out(sub, rows) for rows in rest_pieces(sub, list(kept))]
+    rest = [cut_out(sub, rows, walks=False) for rows in rest_pieces(sub, list(kept))]
     try:
         if share is None:
             return [None] * len(rest)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
@@ -111,14 +112,17 @@ def keep_groups(
         Whether the number of grids asked for is still within reach.
     """
     fit, split = fitting_groups(sub, low=low, high=high)
-    kept = _release(sub, fit, can_be_cut)
-    while kept and not accept(kept):
-        kept = _release(sub, kept[:-1], can_be_cut)
-    for group in [each for each in fit if each not in kept]:
-        trial = sorted([*kept, group])
-        stuck = [rows for rows in rest_pieces(sub, trial) if not can_be_cut(rows)]
-        if not stuck and accept(trial):
-            kept = trial
+    rest = _Rest(sub, fit, can_be_cut)
+    rest.release(rest.stuck_pieces())
+    while rest.kept and not accept(sorted(rest.kept)):
+        dropped = max(rest.kept)
+        rest.drop(dropped)
+        rest.release([piece for piece in [rest.around(dropped)] if not can_be_cut(piece)])
+    for group in [each for each in fit if each not in rest.kept]:
+        pieces_left = rest.without(group)
+        stuck = [rows for rows in pieces_left if not can_be_cut(rows)]
+        if not stuck and accept(sorted([*rest.kept, group])):
+            rest.keep(group)
         elif stuck:
             households = int(sub.weight[stuck[0]].sum())
             split.append(
@@ -126,33 +130,103 @@ def keep_groups(
             )
         else:
             split.append((group, "the number of grids asked for could not be reached"))
-    return Kept(tuple(kept), tuple(sorted(split)))
+    return Kept(tuple(sorted(rest.kept)), tuple(sorted(split)))
 
 
-def _release(sub: Sub, kept: list[int], can_be_cut: Callable[[Ints], bool]) -> list[int]:
-    """Drop groups, lightest first among those beside a piece that can't be cut, until every piece can."""
-    kept = list(kept)
-    while kept:
-        stuck = [rows for rows in rest_pieces(sub, kept) if not can_be_cut(rows)]
-        if not stuck:
-            break
-        beside = sorted({int(g) for rows in stuck[:1] for g in _groups_beside(sub, rows)} & set(kept))
-        helpful = [g for g in beside if _helps(sub, kept, g, stuck[0], can_be_cut)]
-        households = {g: int(sub.weight[sub.group == g].sum()) for g in beside}
-        kept.remove(min(helpful or beside, key=lambda g: (households[g], g)))
-    return kept
+class _Rest:
+    """The rows beside the groups kept so far; each change looks at the pieces around one group only."""
+
+    def __init__(self, sub: Sub, kept: list[int], can_be_cut: Callable[[Ints], bool]) -> None:
+        self.sub, self.kept, self.can_be_cut = sub, set(kept), can_be_cut
+        self.free = ~np.isin(sub.group, kept)
+        self.members = np.argsort(sub.group, kind="stable")
+        self.first = np.searchsorted(sub.group[self.members], np.arange(int(sub.group.max(initial=-1)) + 2))
+        self.seen = np.zeros(len(sub.rows), np.bool_)
+
+    def rows_of(self, group: int) -> Ints:
+        return self.members[self.first[group] : self.first[group + 1]]
+
+    def piece_at(self, row: int) -> Ints:
+        """The connected piece of free rows that holds ``row``."""
+        return np.sort(_flood(self.sub.indptr, self.sub.indices, self.free, row, self.seen))
+
+    def around(self, group: int) -> Ints:
+        """The piece that a group which is free and in one piece lies in."""
+        return self.piece_at(int(self.rows_of(group)[0]))
+
+    def stuck_pieces(self) -> list[Ints]:
+        return [rows for rows in rest_pieces(self.sub, sorted(self.kept)) if not self.can_be_cut(rows)]
+
+    def keep(self, group: int) -> None:
+        self.kept.add(group)
+        self.free[self.rows_of(group)] = False
+
+    def drop(self, group: int) -> None:
+        self.kept.remove(group)
+        self.free[self.rows_of(group)] = True
+
+    def without(self, group: int) -> list[Ints]:
+        """The pieces into which that of a free group falls once the group is kept, by their lowest rows."""
+        piece = self.around(group)
+        self.free[self.rows_of(group)] = False
+        out, done = [], np.zeros(len(piece), bool)
+        for at, row in enumerate(piece.tolist()):
+            if self.free[row] and not done[at]:
+                out.append(self.piece_at(row))
+                done[np.searchsorted(piece, out[-1])] = True
+        self.free[self.rows_of(group)] = True
+        return out
+
+    def release(self, stuck: list[Ints]) -> None:
+        """Drop groups, lightest first among those beside a piece that can't be cut, until every piece can."""
+        waiting = {int(rows[0]): rows for rows in stuck}
+        while waiting and self.kept:
+            rows = waiting.pop(min(waiting))
+            beside = sorted(_groups_beside(self.sub, rows) & self.kept)
+            helpful = [group for group in beside if self._helps(group, int(rows[0]))]
+            households = {group: int(self.sub.weight[self.rows_of(group)].sum()) for group in beside}
+            dropped = min(helpful or beside, key=lambda group: (households[group], group))
+            self.drop(dropped)
+            piece = self.around(dropped)
+            for row in np.intersect1d(piece, np.array([*waiting], np.int64)).tolist():
+                del waiting[row]
+            if not self.can_be_cut(piece):
+                waiting[int(piece[0])] = piece
+
+    def _helps(self, group: int, row: int) -> bool:
+        """Whether letting ``group`` go leaves a piece around ``row`` that can be cut."""
+        self.drop(group)
+        helps = self.can_be_cut(self.piece_at(row))
+        self.keep(group)
+        return helps
 
 
-def _groups_beside(sub: Sub, rows: Ints) -> Ints:
-    inside = np.zeros(len(sub.rows), bool)
-    inside[rows] = True
-    owner = np.repeat(np.arange(len(sub.rows)), np.diff(sub.indptr))
-    return np.unique(sub.group[sub.indices[inside[owner] & ~inside[sub.indices]]])
+def _groups_beside(sub: Sub, rows: Ints) -> set[int]:
+    inside = set(rows.tolist())
+    near = {other for row in inside for other in sub.indices[sub.indptr[row] : sub.indptr[row + 1]].tolist()}
+    return set(sub.group[sorted(near - inside)].tolist())
 
 
-def _helps(sub: Sub, kept: list[int], group: int, stuck: Ints, can_be_cut: Callable[[Ints], bool]) -> bool:
-    """Whether letting ``group`` go leaves a piece around ``stuck`` that can be cut."""
-    for rows in rest_pieces(sub, [each for each in kept if each != group]):
-        if np.isin(stuck[0], rows):
-            return can_be_cut(rows)
-    return False
+@njit(cache=True, nogil=True)
+def _flood(indptr, indices, free, row, seen):  # type: ignore[no-untyped-def]
+    """Free rows that hang together with ``row``; ``seen`` is all false before and after."""
+    found = np.empty(16, np.int64)
+    found[0] = row
+    seen[row] = True
+    n, at = 1, 0
+    while at < n:
+        here = found[at]
+        at += 1
+        for place in range(indptr[here], indptr[here + 1]):
+            other = indices[place]
+            if free[other] and not seen[other]:
+                if n == len(found):
+                    more = np.empty(2 * n, np.int64)
+                    more[:n] = found
+                    found = more
+                seen[other] = True
+                found[n] = other
+                n += 1
+    for place in range(n):
+        seen[found[place]] = False
+    return found[:n]

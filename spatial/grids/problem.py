@@ -157,19 +157,22 @@ class Sub:
         return int(self.weight.sum())
 
 
-def cut_out(problem: GridProblem | Sub, rows: Ints) -> Sub:
+def cut_out(problem: GridProblem | Sub, rows: Ints, *, walks: bool = True) -> Sub:
     """The sub-problem of ``rows`` (sorted); ``rows`` of the result count within ``problem``.
 
-    Where that is all of them the arrays are not copied.
+    Where that is all of them the arrays are not copied. Without ``walks``, which are nearly all of the
+    memory, every near list is empty: enough to tell what can be cut into grids.
     """
     if len(rows) == len(problem.weight):
         indptr, indices = problem.indptr, problem.indices
         near_indptr, near_indices, near_m = problem.near_indptr, problem.near_indices, problem.near_m
     else:
         indptr, indices, _ = _cut_csr(problem.indptr, problem.indices, problem.indices, rows)
-        near_indptr, near_indices, near_m = _cut_csr(
-            problem.near_indptr, problem.near_indices, problem.near_m, rows
-        )
+        near = problem.near_indptr, problem.near_indices, problem.near_m
+        if walks:
+            near_indptr, near_indices, near_m = _cut_csr(*near, rows)
+        else:
+            near_indptr, near_indices, near_m = np.zeros(len(rows) + 1, np.int64), near[1][:0], near[2][:0]
     group = problem.group[rows]
     names = np.unique(group[group >= 0])
     return Sub(
