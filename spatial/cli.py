@@ -309,6 +309,7 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
             f"mean walk {grids['walk_mean_m']:.1f} m, objective {grids['objective_m']:,.0f} "
             f"against a proven {grids['bound_m']:,.0f} (gap {_gap(grids)})"
         )
+        _tell_groups(grids)
     if lamps := summary["lamps"]:
         _say(
             f"lamps: {lamps['n_chosen']} new beside {lamps['n_existing']}, "
@@ -336,6 +337,22 @@ def _lamp_bound(lamps: Mapping[str, Any]) -> str:
     if lamps["bound_m"] is not None:
         return f"proven at most {lamps['bound_m']:,.0f} m"
     return f"worth {lamps['worth']:,.0f} by {lamps['weight']}, proven at most {lamps['bound_worth']:,.0f}"
+
+
+def _tell_groups(grids: Mapping[str, Any]) -> None:
+    """How far village groups are kept together, and what that costs; nothing where they have no say."""
+    if grids["groups_walk_m"] is None:
+        return
+    households = sum(each["households"] for each in grids["parts"])
+    more_m = grids["groups_walk_m"]
+    text = (
+        f"village groups: {round(grids['mixing_share'] * grids['n'])} of {grids['n']} grids mix groups, "
+        f"{grids['outside_share']:.1%} of households are outside the main group of their grid; keeping "
+        f"groups together costs {more_m:,.0f} household-metres of walk, {more_m / households:.1f} m each"
+    )
+    if grids["n_plain"] != grids["n"]:
+        text += f" (without them {grids['n_plain']} grids would do)"
+    _say(text)
 
 
 def _gap(section: Mapping[str, Any]) -> str:

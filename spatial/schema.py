@@ -536,6 +536,8 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "bound_by",
         "groups_split",
         "mixing_share",
+        "outside_share",
+        "groups_walk_m",
         "n_without_party",
         "n_under_3_party",
         "n_plain",

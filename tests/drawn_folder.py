@@ -50,7 +50,8 @@ def write_drawn_folder(folder: Path, *, least: int = 3) -> Path:
     write_site_layers(_site(), folder / "site.gpkg")
     write_layers(_plan_layers(least), folder / "plan.gpkg", crs=CRS)
     (folder / "summary.json").write_text(json.dumps(_summary(least)), encoding="utf-8")
-    np.savez_compressed(folder / "bounds.npz")
+    ignoring_groups = [0, 0, 0, 1, 1, 1, 2, 2, 2]  # H1–H9: no three grids walk less
+    np.savez_compressed(folder / "bounds.npz", free_grid=np.array(ignoring_groups))
     return folder
 
 
@@ -254,7 +255,7 @@ def _summary(least: int) -> dict[str, Any]:
             "walk_mean_m": 92 / 11, "walk_max_m": 16.0, "meeting_walk_m": 64.0, "n_without_party": 2,
             "n_under_3_party": 3, "group_cost_m": 20.0, "bound_m": 80.0, "gap": 0.05,
             "bound_by": "hand", "groups_split": 0 if least > 3 else 1, "mixing_share": 1 / 3,
-            "n_plain": 3, "objective_plain_m": 84.0,
+            "outside_share": 2 / 12, "groups_walk_m": 0.0, "n_plain": 3, "objective_plain_m": 84.0,
             "parts": [
                 {"part": 1, "households": 12, "k": 3, "state": "infeasible" if least > 3 else "feasible"}
             ],

@@ -306,8 +306,10 @@ def sections() -> Iterator[tuple[str, str, Any]]:
         ("grids", name, 7) for name in ("walk_max_m", "meeting_walk_m", "n_without_party", "n_under_3_party")
     )
     yield from (
-        ("grids", name, 0.5) for name in ("feasible_share", "contiguous_share", "mixing_share", "gap")
+        ("grids", name, 0.5)
+        for name in ("feasible_share", "contiguous_share", "mixing_share", "outside_share", "gap")
     )
+    yield from (("grids", name, 7) for name in ("n_plain", "objective_plain_m", "groups_walk_m"))
     yield from (
         ("lamps", name, 7) for name in ("n_chosen", "n_existing", "alley_m", "already_lit_m", "lightable_m")
     )
@@ -325,6 +327,23 @@ def sections() -> Iterator[tuple[str, str, Any]]:
         ("boards", name, 7) for name in ("n_chosen", "households_served", "total_walk_m", "walk_mean_m")
     )
     yield from (("boards", name, 0.5) for name in ("share_served", "walk_max_m", "gap"))
+
+
+def with_bounds(folder: Path, **arrays: list[int]) -> set[tuple[str, str]]:
+    """What is found in a plan folder with these arrays in bounds.npz and no others."""
+    np.savez_compressed(folder / "bounds.npz", **{key: np.array(each) for key, each in arrays.items()})
+    return found(folder)
+
+
+def test_the_price_of_groups_is_that_against_the_grids_beside_it(copy: Path):
+    swapped = [0, 0, 1, 0, 1, 1, 2, 2, 2]  # H4 with H1 and H2, H3 between them with H5 and H6
+    worse = with_bounds(copy, free_grid=swapped, plain_grid=swapped)
+    assert ("figure-differs", "summary.grids.objective_plain_m") in worse
+    assert ("rival-unfair", "bounds.free_grid") in worse  # in pieces
+    fewer = with_bounds(copy, free_grid=[0, 0, 0, 1, 1, 1, 1, 1, 1])
+    assert ("rival-unfair", "bounds.free_grid") in fewer
+    assert ("rival-unfit", "bounds.free_grid") in with_bounds(copy, free_grid=[0, 0, 0])
+    assert ("rival-missing", "bounds.free_grid") in with_bounds(copy)
 
 
 def test_every_changed_figure_of_the_summary_is_named(copy: Path):

@@ -180,7 +180,7 @@ def test_a_village_group_within_the_limits_becomes_a_grid() -> None:
 
 
 def test_a_group_that_would_strand_its_neighbours_is_not_kept_and_says_so() -> None:
-    problem = make_problem([1] * 80, path(80), group=[-1] * 10 + [0] * 35 + [-1] * 35)
+    problem = make_problem([1] * 80, path(80), group=[1] * 10 + [0] * 35 + [1] * 35)
     answer = partition(problem, Grids())
     check(problem, answer, Grids())
     assert answer.state == ("feasible",)

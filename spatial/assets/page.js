@@ -443,6 +443,11 @@
       lines.push(say(figures.line_of_sight ? "light_model" : "light_model_open", { reach: figures.reach_m }));
     }
     if (figures.households_estimated) lines.push(say("households_estimated"));
+    if ("n_mixed" in figures) {
+      lines.push(say("groups_mixed", { n: whole(figures.n_mixed), share: percent(figures.outside_share) }));
+      const more = { each: figures.groups_walk_each_m, total: whole(figures.groups_walk_m) };
+      lines.push(say("groups_walk", more));
+    }
     if (view.mode === "planner") lines.push(say("personal"));
     byId("remark").textContent = lines.join(" ");
   }

@@ -27,6 +27,7 @@ from spatial.audit.home import home_faults
 from spatial.audit.lamps import lamp_faults
 from spatial.audit.levels import level_faults
 from spatial.audit.light import recount_light
+from spatial.audit.rivals import rival_faults
 from spatial.audit.roster import make_roster, people_faults, roster_faults
 from spatial.audit.zones import zone_faults
 from spatial.errors import Remark
@@ -106,10 +107,11 @@ def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
         return faults, own
     count = count_grids(ordinary, roster)
     remarks, figures = grid_faults(ordinary, roster, count)
-    faults += remarks
+    rivals, against = rival_faults(ordinary, roster, count)
+    faults += [*remarks, *rivals]
     faults += people_faults(ordinary, roster)
     faults += alley_grid_faults(book, roster.ground, enclaves)
     faults += level_faults(ordinary, roster)
     faults += declared_faults(ordinary, roster, count)
     faults += bound_faults(ordinary, roster, count)
-    return faults, {**figures, **own}
+    return faults, {**figures, **against, **own}

@@ -19,7 +19,14 @@ from spatial.audit.roster import PEOPLE, Roster
 from spatial.audit.ways import ground_of
 from spatial.errors import Remark, fault
 
-__all__ = ["GridCount", "count_grids", "grid_faults", "outside_main_group"]
+__all__ = [
+    "GridCount",
+    "count_grids",
+    "grid_faults",
+    "least_walk_m",
+    "outside_main_group",
+    "sound_grids",
+]
 
 FIRST_LOOK_M = 250.0
 
@@ -47,16 +54,11 @@ class GridCount:
 
 def count_grids(book: Book, roster: Roster) -> GridCount:
     """Recount sizes, pieces and walks of every grid."""
-    k, served = roster.n_grids, np.flatnonzero(roster.served)
+    k = roster.n_grids
     meeting, may_host = _meeting_rows(book, roster), _may_host(book, roster)
     least_m, meeting_m, longer_m = (np.full(k, np.nan) for _ in range(3))
     walk_m = np.full(roster.grid.size, np.nan)
-    matrix = roster.ways.matrix()
-    order = served[np.argsort(roster.grid[served], kind="stable")]
-    for g, rows in enumerate(np.split(order, np.searchsorted(roster.grid[order], np.arange(1, k)))):
-        if not rows.size:
-            continue
-        apart_m = _walks_among(matrix, roster.vertex[rows])
+    for g, rows, apart_m in _walks_within(roster):
         total_m = apart_m @ roster.weight[rows]
         least_m[g] = total_m.min()
         if meeting[g] < 0:
@@ -79,6 +81,17 @@ def count_grids(book: Book, roster: Roster) -> GridCount:
     )
 
 
+def least_walk_m(roster: Roster) -> float:
+    """Households × walk to the best door of their grid, all grids together. [household-metres]"""
+    return float(sum((apart_m @ roster.weight[rows]).min() for _, rows, apart_m in _walks_within(roster)))
+
+
+def sound_grids(roster: Roster, low: int, high: int) -> Bools:
+    """Grids of as many households as the limits allow, in one piece."""
+    size = np.bincount(roster.grid, roster.households, minlength=roster.n_grids)
+    return (size >= low) & (size <= high) & _in_one_piece(roster, roster.grid, roster.n_grids)
+
+
 def grid_faults(book: Book, roster: Roster, count: GridCount) -> tuple[list[Remark], dict[str, Any]]:
     """Every figure of the grids' part that differs from the recount, and the figures recounted."""
     figures = _figures(book, roster, count)
@@ -90,6 +103,16 @@ def grid_faults(book: Book, roster: Roster, count: GridCount) -> tuple[list[Rema
         *_group_notes(book, roster),
     ]
     return remarks, figures
+
+
+def _walks_within(roster: Roster) -> Iterator[tuple[int, Ints, Floats]]:
+    """Each grid with served rows, these rows, and the walks between them. [m]"""
+    matrix, served = roster.ways.matrix(), np.flatnonzero(roster.served)
+    order = served[np.argsort(roster.grid[served], kind="stable")]
+    bounds = np.searchsorted(roster.grid[order], np.arange(1, roster.n_grids))
+    for g, rows in enumerate(np.split(order, bounds)):
+        if rows.size:
+            yield g, rows, _walks_among(matrix, roster.vertex[rows])
 
 
 def _walks_among(matrix: sparse.csr_array, vertex: Ints) -> Floats:
@@ -249,7 +272,7 @@ def _split_groups(book: Book, roster: Roster) -> list[str]:
     fits &= _in_one_piece(roster, group.astype(np.int64), len(names))
     grids_of = [np.unique(roster.grid[group == each]) for each in range(len(names))]
     alone = [
-        each.size == 1 and set(group[roster.grid == each[0]]) == {at} for at, each in enumerate(grids_of)
+        each.size == 1 and set(group[roster.grid == each[0]]) <= {at, -1} for at, each in enumerate(grids_of)
     ]
     return [str(names[each]) for each in np.flatnonzero(fits & ~np.array(alone))]
 

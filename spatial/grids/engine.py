@@ -21,7 +21,7 @@ from spatial.grids.bound import Limits, lower_bound, search_prices
 from spatial.grids.decide import Settled, counts, cut_into, decide, plain_count, reachable, settle, ways_out
 from spatial.grids.exact import Work as ProofWork
 from spatial.grids.exact import prove
-from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces
+from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces, with_ungrouped
 from spatial.grids.improve import Terms, Work, improve
 from spatial.grids.keep import Earlier, keep_grids
 from spatial.grids.problem import (
@@ -123,8 +123,7 @@ class _Part:
     kept: Kept
     components: tuple[_Component, ...]
     fixed: Ints  # grids that the bound takes as they are: kept groups, faulty grids
-    n_plain: int
-    objective_plain_m: float
+    plain: Ints  # grid of each row in the best plan met when no group is kept whole
 
 
 def partition(
@@ -182,7 +181,11 @@ def partition(
     begins = [_Starts(sub, replace(rules, seed=rules.seed + 7907 * at)) for at, sub in enumerate(subs)]
     shares = _reachable_shares(begins, rules, settings.n_grids)
     done = [_plan_part(begin, share) for begin, share in zip(begins, shares, strict=True)]
-    return _assemble(problem, part, done, rules)
+    answer = _assemble(problem, part, done, rules)
+    if not (problem.group >= 0).any() or rules.group_cost_m == 0:
+        return answer
+    free = [_ignoring_groups(each, begin.rules) for each, begin in zip(done, begins, strict=True)]
+    return replace(answer, free=_labels(problem, done, free))
 
 
 # --- how many grids -----------------------------------------------------------------------------
@@ -235,36 +238,41 @@ def _plan_part(begin: _Starts, share: int | None) -> _Part:
     first = begin.of(every, share)
     if first is None:
         return _plan_faulty(begin, share)
-    kept = Kept((), ())
+    kept, named = Kept((), ()), sub
     if rules.group_cost_m > 0:
+        named = replace(sub, group=with_ungrouped(sub, low=rules.low, high=rules.high))
         kept = keep_groups(
-            sub,
+            named,
             low=rules.low,
             high=rules.high,
             can_be_cut=lambda rows: begin.of(rows, None) is not None,
-            accept=lambda groups: share is None or _reaches(sub, groups, share, begin, rules),
+            accept=lambda groups: share is None or _reaches(named, groups, share, begin, rules),
         )
     plain = _search(sub, first, _plain_rules(rules) if kept.groups else rules)
-    objective_plain_m = score(sub, plain).objective_m(rules.group_cost_m)
     if not kept.groups:
         whole = _bounded(sub, every, plain, rules)
-        n_plain = whole.K
-        objective_plain_m = score(sub, whole.grid).objective_m(rules.group_cost_m)
         settled = Settled(whole.grid, "feasible", "", ())
-        return _Part(sub, whole.grid, settled, kept, (whole,), every[:0], n_plain, objective_plain_m)
-    n_plain = int(plain.max()) + 1
+        return _Part(sub, whole.grid, settled, kept, (whole,), every[:0], whole.grid)
     if share is None:
-        share = _nearest_total(sub, kept.groups, n_plain, begin, rules)
-    grid, components, fixed = _plan_around(sub, kept, share, begin, rules)
-    if int(grid.max()) + 1 == n_plain:
-        objective_plain_m = min(objective_plain_m, score(sub, grid).objective_m(rules.group_cost_m))
+        share = _nearest_total(named, kept.groups, int(plain.max()) + 1, begin, rules)
+    grid, components, fixed = _plan_around(sub, named, kept, share, begin, rules)
+    worth_m = [score(sub, each).objective_m(rules.group_cost_m) for each in (grid, plain)]
+    if grid.max() == plain.max() and worth_m[0] < worth_m[1]:
+        plain = grid
     settled = Settled(grid, "feasible", "", ())
-    return _Part(sub, grid, settled, kept, components, fixed, n_plain, objective_plain_m)
+    return _Part(sub, grid, settled, kept, components, fixed, plain)
 
 
 def _plain_rules(rules: _Rules) -> _Rules:
-    """Less work for the plan at the plain number, which is only there to compare with."""
+    """Less work for what is only there to compare with."""
     return replace(rules, work=replace(rules.work, search=replace(rules.work.search, sweeps=2)))
+
+
+def _ignoring_groups(done: _Part, rules: _Rules) -> Ints:
+    """As many grids of a part, never farther to walk in, cut as if nobody had a village group."""
+    if done.settled.state != "feasible":
+        return done.grid
+    return _search(done.sub, done.grid, replace(_plain_rules(rules), group_cost_m=0.0))
 
 
 class _Starts:
@@ -387,17 +395,17 @@ def _nearest_total(sub: Sub, kept: Sequence[int], n_plain: int, begin: _Starts, 
 
 
 def _plan_around(
-    sub: Sub, kept: Kept, share: int | None, begin: _Starts, rules: _Rules
+    sub: Sub, named: Sub, kept: Kept, share: int | None, begin: _Starts, rules: _Rules
 ) -> tuple[Ints, tuple[_Component, ...], Ints]:
-    """Grids of the kept groups first, then of each piece between them."""
+    """Grids of the kept groups, with whom ``named`` counts to them, then of each piece between them."""
     grid = np.full(len(sub.rows), -1, np.int64)
     for at, group in enumerate(kept.groups):
-        grid[sub.group == group] = at
+        grid[named.group == group] = at
     n_grids = len(kept.groups)
-    shares = _shares(sub, kept.groups, share, rules)
+    shares = _shares(named, kept.groups, share, rules)
     assert shares is not None
     components = []
-    for rows, K in zip(rest_pieces(sub, list(kept.groups)), shares, strict=True):
+    for rows, K in zip(rest_pieces(named, list(kept.groups)), shares, strict=True):
         first = begin.of(rows, K)
         assert first is not None
         piece = cut_out(sub, rows)
@@ -427,10 +435,8 @@ def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
     components = _bounded_around(sub, grid, np.arange(n_fixed), rules)
     for component in components:
         grid[component.rows] = np.unique(grid[component.rows])[component.grid]
-    objective_m = score(sub, grid).objective_m(rules.group_cost_m)
-    n_grids = int(grid.max()) + 1
     settled = replace(settled, grid=grid)
-    return _Part(sub, grid, settled, kept, components, np.arange(n_fixed), n_grids, objective_m)
+    return _Part(sub, grid, settled, kept, components, np.arange(n_fixed), grid)
 
 
 def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
@@ -455,14 +461,14 @@ def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
     faulty = (households < low) | (households > high) | (clashes(sub, grid) > 0)
     fixed = np.union1d(np.flatnonzero(faulty), np.array([*whole.values()], np.int64))
     components = _bounded_around(sub, grid, fixed, rules)
-    objective_m = score(sub, grid).objective_m(rules.group_cost_m)
-    return _Part(sub, grid, settled, kept, components, fixed, int(grid.max()) + 1, objective_m)
+    return _Part(sub, grid, settled, kept, components, fixed, grid)
 
 
 def _is_grid(sub: Sub, grid: Ints, group: int) -> bool:
-    """Whether a village group is exactly one grid."""
+    """Whether a village group is one grid, in which nobody has another."""
     own = sub.group == group
-    return bool((grid[own] == grid[own][0]).all() and (sub.group[grid == grid[own][0]] == group).all())
+    others = sub.group[grid == grid[own][0]]
+    return bool((grid[own] == grid[own][0]).all() and np.isin(others, (group, -1)).all())
 
 
 def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:
@@ -523,11 +529,10 @@ def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: _Rules) -> tuple[_
 def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _Rules) -> Partition:
     n_grids = np.array([int(each.grid.max()) + 1 for each in done], np.int64)
     first_grid = np.cumsum(n_grids) - n_grids
-    grid = np.empty(len(part), np.int64)
+    grid = _labels(problem, done, [each.grid for each in done])
     bound_m = 0.0
     faults: list[GridFault] = []
     for at, each in enumerate(done):
-        grid[each.sub.rows] = first_grid[at] + each.grid
         faults.extend(_faults(each, at, int(first_grid[at]), rules))
         worth = score(each.sub, each.grid)
         bound_m += float((worth.walk_m + rules.group_cost_m * worth.outside)[each.fixed].sum())
@@ -545,8 +550,9 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         bound_m=bound_m,
         bound_by="; ".join(dict.fromkeys(each.bound_by for each in components)) or _BOUND_BY,
         multipliers=_multipliers(problem, done, rules),
-        n_plain=sum(each.n_plain for each in done),
-        objective_plain_m=float(sum(each.objective_plain_m for each in done)),
+        outside=int(worth.outside.sum()),
+        plain=_labels(problem, done, [each.plain for each in done]),
+        free=None,
         kept_groups=tuple(
             int(g) for each in done for g in _names(problem, each.sub.rows)[[*each.kept.groups]]
         ),
@@ -559,6 +565,15 @@ def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _R
         inexact=worth.inexact,
         reproducible=all(each.reproducible for each in components),
     )
+
+
+def _labels(problem: GridProblem, done: Sequence[_Part], grids: Sequence[Ints]) -> Ints:
+    """Grids of each part, numbered on from part to part."""
+    out, n = np.empty(len(problem.weight), np.int64), 0
+    for each, grid in zip(done, grids, strict=True):
+        out[each.sub.rows] = n + grid
+        n += int(grid.max()) + 1
+    return out
 
 
 def _multipliers(problem: GridProblem, done: Sequence[_Part], rules: _Rules) -> dict[str, NDArray]:

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import dijkstra
 from spatial.errors import DataError
 from spatial.grids.problem import GridProblem, Ints, Sub, pieces
 
-__all__ = ["Kept", "close_locks", "fitting_groups", "keep_groups", "rest_pieces"]
+__all__ = ["Kept", "close_locks", "fitting_groups", "keep_groups", "rest_pieces", "with_ungrouped"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,37 @@ def fitting_groups(sub: Sub, *, low: int, high: int) -> tuple[list[int], list[tu
         else:
             fit.append(int(group))
     return fit, locked_out
+
+
+def with_ungrouped(sub: Sub, *, low: int, high: int) -> Ints:
+    """The group of each row, rows without one counted to the group they live in.
+
+    Neighbours without a group who are too few for a grid go together with the group that most of their ways
+    lead to, of equal ones with the lightest, unless it is within the limits and they would lift it above.
+    Whoever touches no group stays without one.
+    """
+    group = sub.group.copy()
+    known = group >= 0
+    households = np.bincount(group[known], sub.weight[known], minlength=int(group.max(initial=-1)) + 1)
+    owner = np.repeat(np.arange(len(group)), np.diff(sub.indptr))
+    out = ~known[owner] & known[sub.indices]
+    piece = pieces(sub.indptr, sub.indices, np.where(known, -1, 0))
+    weight = np.bincount(piece[~known], sub.weight[~known])
+    beside: list[list[int]] = [[] for _ in weight]
+    for at, to in zip(piece[owner[out]].tolist(), group[sub.indices[out]].tolist(), strict=True):
+        beside[at].append(to)
+    joins = np.full(len(weight), -1, np.int64)
+    for at, groups in enumerate(beside):
+        fit = [
+            each
+            for each in dict.fromkeys(groups)
+            if not low <= households[each] <= high or households[each] + weight[at] <= high
+        ]
+        if fit and weight[at] < low:
+            joins[at] = min(fit, key=lambda each: (-groups.count(each), households[each], each))
+            households[joins[at]] += weight[at]
+    group[~known] = joins[piece[~known]]
+    return group
 
 
 def rest_pieces(sub: Sub, kept: list[int]) -> list[Ints]:

@@ -30,9 +30,9 @@ from spatial.grids.exclusive import (
 )
 from spatial.grids.levels import link_grids
 from spatial.grids.numbering import Names, geographic_order, middles, name_grids
-from spatial.grids.problem import GridProblem
+from spatial.grids.problem import GridProblem, Partition, score
 from spatial.grids.reasons import explain
-from spatial.grids.roster import Meetings, figures, meeting_notes, meetings, roster
+from spatial.grids.roster import Meetings, Rivals, figures, meeting_notes, meetings, roster
 from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.ties import Households, keep_alleys
 from spatial.grids.units import Units, codes, make_units, near_walks, side_by_side
@@ -151,6 +151,7 @@ def _plan_ordinary(
     seat_grid = number[answer.grid]
     grid = seat_grid[units.seat]
     met = _meet(network, stops, near, seat_grid, units, settings)
+    rivals = _rivals(network, stops, near, problem, answer, settings)
     links = (beside.indptr, beside.indices)
     structure = _structure(units, seat_grid, beside, xy[units.served], names, carried, settings)
     fault_texts, remarks = explain(answer, number, units, xy, group_names, names.code)
@@ -159,8 +160,8 @@ def _plan_ordinary(
     return GridPlan(
         _households(units, names.grid_id[grid], met),
         GeoDataFrame(rows, geometry=gpd.GeoSeries(areas, crs=site.crs)),
-        figures(units, grid, met, answer, links, settings),
-        answer.multipliers,
+        figures(units, grid, met, answer, rivals, links, settings),
+        {**answer.multipliers, **_rival_grids(answer)},
         (
             *units.remarks,
             *remarks,
@@ -237,6 +238,31 @@ def _meet(
     return meetings(
         network, stops, near, seat_grid, units.weight, row=table["row"].to_numpy(), may_host=may_host
     )
+
+
+def _rivals(
+    network: AlleyNetwork,
+    stops: Stops,
+    near: Walks,
+    problem: GridProblem,
+    answer: Partition,
+    settings: Settings,
+) -> Rivals:
+    def walk_m(grid: NDArray[np.int64]) -> float:
+        every = np.ones(len(grid), dtype=bool)
+        met = meetings(network, stops, near, grid, problem.weight, row=np.arange(len(grid)), may_host=every)
+        return float((problem.weight * met.to_medoid_m).sum())
+
+    group_cost_m = settings.grids.group_cost_m * int(score(problem, answer.plain).outside.sum())
+    return Rivals(walk_m(answer.plain) + group_cost_m, None if answer.free is None else walk_m(answer.free))
+
+
+def _rival_grids(answer: Partition) -> dict[str, NDArray[np.int64]]:
+    """The other grids that the plan is compared with, so that a recount can compare too."""
+    found = {"plain_grid": answer.plain, "free_grid": answer.free}
+    if np.array_equal(answer.plain, answer.grid):
+        del found["plain_grid"]
+    return {name: grid for name, grid in found.items() if grid is not None}
 
 
 def _structure(

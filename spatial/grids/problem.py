@@ -110,8 +110,9 @@ class Partition:
     - ``component_grids``, ``component_low``, ``component_high``: K and limits of each component;
     - ``component_by_solver``: 1 where the bound rests on the search of :mod:`spatial.grids.exact` instead.
 
-    ``n_plain`` and ``objective_plain_m`` are the number of grids when no group is kept whole, and the best
-    objective met at that number in a quarter of the starts.
+    ``plain`` are the best grids met, at the plain number of them, when no group is kept whole on purpose, and
+    ``free`` those when groups are ignored, as many in each part as there are: what groups cost is seen
+    against them. Both are looked for with less work. ``free`` is None where no group has a say.
     """
 
     grid: Ints  # (n,) 0..K−1
@@ -124,8 +125,9 @@ class Partition:
     bound_m: float
     bound_by: str
     multipliers: Mapping[str, NDArray]
-    n_plain: int
-    objective_plain_m: float
+    outside: int  # households outside the main group of their grid
+    plain: Ints  # (n,)
+    free: Ints | None  # (n,)
     kept_groups: tuple[int, ...]  # village groups that are one grid by themselves
     split_groups: tuple[tuple[int, str], ...]  # fit to be one grid, yet not kept: group and reason
     faults: tuple[GridFault, ...]

@@ -18,7 +18,16 @@ from spatial.grids.units import PEOPLE, Units
 from spatial.network import AlleyNetwork, Stops, Walks, walks
 from spatial.settings import Settings
 
-__all__ = ["Meetings", "figures", "group_names", "meeting_notes", "meetings", "people_sums", "roster"]
+__all__ = [
+    "Meetings",
+    "Rivals",
+    "figures",
+    "group_names",
+    "meeting_notes",
+    "meetings",
+    "people_sums",
+    "roster",
+]
 
 LEADER_ROLE = "网格长"
 
@@ -83,6 +92,14 @@ def meetings(
     return Meetings(medoid, door, to_medoid, to_stop, to_door)
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """What the grids are compared with, from complete walks. [household-metres]"""
+
+    objective_plain_m: float
+    walk_free_m: float | None
+
+
 def roster(
     units: Units,
     grid: NDArray[np.int64],
@@ -135,6 +152,7 @@ def figures(
     grid: NDArray[np.int64],
     met: Meetings,
     answer: Partition,
+    rivals: Rivals,
     touching: tuple[NDArray[np.int64], NDArray[np.int64]],
     settings: Settings,
 ) -> dict[str, Any]:
@@ -164,11 +182,16 @@ def figures(
         Proven lower bound of the objective at these numbers of grids; (objective − bound) / bound.
     groups_split
         Village groups of min_households to max_households whose served rows are in one piece and that
-        are not exactly one grid.
-    mixing_share
-        Share of grids with households of more than one group; those without a group don't count.
+        are not one grid; households without a group may be in it.
+    mixing_share, outside_share
+        Share of grids with households of more than one group; those without a group don't count. Share of
+        households that have a group but not the main one of their grid, counted as in ``group_cost_m``.
+    groups_walk_m
+        What village groups cost: the walk of the objective, less that of the best grids found that ignore
+        groups, as many in each connected part, with less work. Null where groups have no say, or where an
+        earlier plan is kept.
     n_plain, objective_plain_m
-        Number of grids when no group is kept whole, and the best objective found at it.
+        Number of grids when no group is kept whole on purpose, and the best objective found at it.
     parts
         For each connected part its households (far ones included), grids and state.
     """
@@ -200,8 +223,10 @@ def figures(
         "bound_by": answer.bound_by,
         **_mixing(units, grid, touching, settings),
         **_party(units, grid, len(size)),
-        "n_plain": answer.n_plain,
-        "objective_plain_m": answer.objective_plain_m,
+        "outside_share": answer.outside / int(households.sum()),
+        "groups_walk_m": None if rivals.walk_free_m is None else max(0.0, walk_m - rivals.walk_free_m),
+        "n_plain": int(answer.plain.max()) + 1,
+        "objective_plain_m": rivals.objective_plain_m,
         "parts": [
             {"part": at + 1, "households": int(part_households[at]), "k": int(k), "state": state}
             for at, (k, state) in enumerate(zip(answer.part_grids, answer.state, strict=True))
@@ -298,9 +323,9 @@ def _mixing(
     size = np.bincount(group[known], households[known], minlength=n_groups)
     fits = (size >= settings.grids.min_households) & (size <= settings.grids.max_households)
     fits &= _in_one_piece(group[units.served], touching, n_groups)
-    # A group is one grid when it meets one grid only and that grid holds as many households.
+    # A group is one grid when it meets one grid only and that grid meets no other group.
     grids_of = np.bincount(pairs[:, 1], minlength=n_groups)
     home = np.zeros(n_groups, dtype=np.int64)
     home[pairs[:, 1]] = pairs[:, 0]
-    is_grid = (grids_of == 1) & (np.bincount(grid, households, minlength=n_grids)[home] == size)
+    is_grid = (grids_of == 1) & (groups_here[home] == 1)
     return {"groups_split": int((fits & ~is_grid).sum()), "mixing_share": float((groups_here > 1).mean())}

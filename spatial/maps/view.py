@@ -68,6 +68,7 @@ def public_view(plan: Plan) -> View:
 def planner_view(plan: Plan) -> View:
     """The residents' view with every table and remark of the plan, personal columns included."""
     view = public_view(plan)
+    view["figures"] |= _group_figures(plan)
     sketch = _Sketch(*view["frame"][:2])
     tables = [_table(plan, name) for name in _TABLES if name in plan.layers]
     remarks = {
@@ -125,6 +126,20 @@ def _counts_alone(settings: Settings) -> bool:
     """Whether nothing but the number of lamps limits them, so that "no plan of as many" can be said."""
     lamps = settings.lamps
     return lamps.goal == "most-lit" and lamps.budget_cny is None and lamps.apart_m == 0
+
+
+def _group_figures(plan: Plan) -> View:
+    """How far village groups are kept together, and the price; nothing where they have no say."""
+    grids = plan.summary["grids"]
+    if grids is None or grids["groups_walk_m"] is None:
+        return {}
+    households = sum(each["households"] for each in grids["parts"])
+    return {
+        "n_mixed": round(grids["mixing_share"] * grids["n"]),
+        "outside_share": grids["outside_share"],
+        "groups_walk_m": round(grids["groups_walk_m"]),
+        "groups_walk_each_m": round(grids["groups_walk_m"] / households, 1),
+    }
 
 
 def _whole_bound(lamps: Mapping[str, Any]) -> int | None:
