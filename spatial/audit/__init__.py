@@ -17,6 +17,7 @@ from typing import Any
 
 from spatial.audit.alleys import alley_faults, alley_grid_faults
 from spatial.audit.areas import area_faults
+from spatial.audit.barriers import barrier_faults
 from spatial.audit.boards import board_faults
 from spatial.audit.book import Book, read_book, shape_faults
 from spatial.audit.bound import bound_faults
@@ -111,6 +112,7 @@ def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
     faults += [*remarks, *rivals]
     faults += people_faults(ordinary, roster)
     faults += alley_grid_faults(book, roster.ground, enclaves)
+    faults += barrier_faults(ordinary, roster)
     faults += level_faults(ordinary, roster)
     faults += declared_faults(ordinary, roster, count)
     faults += bound_faults(ordinary, roster, count)
