@@ -124,6 +124,16 @@ def test_an_edit_far_from_its_grid_is_taken_back() -> None:
     assert grid.tolist() == [0] * 40 + [1] * 40
 
 
+def test_a_torn_grid_is_held_where_most_of_it_is() -> None:
+    #  a far edit again, beside a way round it, in a part too large to try every way: only its row goes back
+    problem = make_problem([1] * 135, [*path(135), (99, 101)])
+    label = [0] * 45 + [1] * 45 + [2] * 45
+    edited = [*label]
+    edited[100] = 0
+    grid = keep(problem, earlier_of(edited, problem))
+    assert grid.tolist() == label
+
+
 def test_a_lock_is_kept_with_the_fewest_moves() -> None:
     locked = [-1] * 80
     locked[39] = locked[40] = 7

@@ -236,9 +236,13 @@ def _broken(ground: _Ground, now: Ints) -> Ints:
 
 
 def _mend(ground: _Ground, now: Ints) -> Ints:
-    """Deal out anew what is broken, with as few neighbours as it takes."""
+    """Deal out anew what is broken, with as few neighbours as it takes.
+
+    In a large part the smaller pieces of a torn grid look for a grid where they are.
+    """
     if len(now) <= SMALL_UNITS:
         return _deal(ground, now, np.arange(len(now)), 1) if len(_broken(ground, now)) else now
+    now = np.where(_main_pieces(ground.pieces(now), ground.weight, now), now, -1)
     for mend, rings in ((_deal, (1, 2)), (_cut_anew, (0, 1, 2, 3))):
         for ring in rings:
             for knot in _knots(ground, now):
@@ -310,16 +314,15 @@ class _Spot:
             out[:, len(self.old) :] = (self._steps(self.unsettled) <= reach)[:, None]
         return out
 
-    def roots(self, ground: _Ground, now: Ints) -> Ints:
-        """The unit that holds each label where it is, in a large spot: the middle of its heaviest piece.
+    def roots(self) -> Ints:
+        """The unit that holds each label where it is, in a large spot: the middle of its units.
 
         New labels are held where the unsettled units are farthest from all others.
         """
         out = np.full(len(self.old) + self.n_new, -1, np.int64)
         if len(self.units) <= SMALL_UNITS:
             return out
-        main = _main_pieces(ground.pieces(now), ground.weight, now)[self.units]
-        row = _Aims.of(self.here, np.where(main, self.now, -1)[self.unit], len(self.old)).medoid
+        row = _Aims.of(self.here, self.now[self.unit], len(self.old)).medoid
         out[: len(self.old)] = self.unit[row]
         for label in range(len(self.old), len(out)):
             held = np.zeros(len(self.units), bool)
@@ -396,7 +399,7 @@ def _dealt(ground: _Ground, now: Ints, units: Ints, ring: int, *, n_new: int) ->
         low=ground.low,
         high=ground.high,
         apart=ground.lock[units],
-        root=spot.roots(ground, now),
+        root=spot.roots(),
         alike=len(spot.old),
         then=walks_m,
         effort="normal" if len(units) <= SMALL_UNITS else "quick",

@@ -131,7 +131,7 @@ def _counts_alone(settings: Settings) -> bool:
 def _group_figures(plan: Plan) -> View:
     """How far village groups are kept together, and the price; nothing where they have no say."""
     grids = plan.summary["grids"]
-    if grids is None or grids["groups_walk_m"] is None:
+    if grids is None or grids.get("groups_walk_m") is None:  # plans of earlier versions do not tell
         return {}
     households = sum(each["households"] for each in grids["parts"])
     return {
