@@ -469,6 +469,17 @@ def test_a_part_too_small_for_a_grid_is_a_fault_with_its_way_out() -> None:
     assert [each["state"] for each in plan.figures["parts"]] == ["feasible", "infeasible"]
 
 
+def test_a_lonely_house_is_sent_where_it_can_be_cut_in() -> None:
+    #  grids of 3 to 4: with the four houses at 30 m it would be five, with the six at 90 m seven
+    alleys = {"A": [(0, 0), (60, 0)], "B": [(0, 90), (20, 90)], "C": [(0, 60), (60, 60)]}
+    points = [*((5 + 10 * at, 1) for at in range(6)), (5, 91), *((5 + 10 * at, 61) for at in range(4))]
+    limits = ("grids.min_households=3", "grids.max_households=4", "grids.target_households=3")
+    plan = planned(village(points, alleys=alleys, ground=box(-20, -20, 80, 120)), small(*limits))
+    told = next(each for each in plan.remarks if each.code == "grid-infeasible")
+    assert told.ids == ("H6",)
+    assert "across 90 m" in told.remedy
+
+
 def test_groups_of_a_grid_are_named_and_counted() -> None:
     points = [(5 + 10 * at, 1) for at in range(6)]
     site = village(points, group=["b", "b", "a", "c", "c", "c"], residents=[3, 2, 1, 4, None, 1])

@@ -154,7 +154,7 @@ def _plan_ordinary(
     rivals = _rivals(network, stops, near, problem, answer, settings)
     links = (beside.indptr, beside.indices)
     structure = _structure(units, seat_grid, beside, xy[units.served], names, carried, settings)
-    fault_texts, remarks = explain(answer, number, units, xy, group_names, names.code)
+    fault_texts, remarks = explain(answer, number, units, xy, group_names, names.code, settings.grids)
     areas = _areas(site, network, units, stops, grid, xy)
     rows = roster(units, grid, met, areas, structure.branch_id, structure.worker_id, fault_texts, names)
     return GridPlan(

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from spatial.errors import Remark, doubt, fault, note
+from spatial.grids.decide import counts
 from spatial.grids.problem import GridFault, Partition
 from spatial.grids.units import Units
+from spatial.settings import Grids
 
 __all__ = ["explain"]
 
@@ -25,6 +27,7 @@ def explain(
     xy: NDArray[np.float64],
     groups: Sequence[str],
     names: Sequence[str],
+    limits: Grids,
 ) -> tuple[list[str], tuple[Remark, ...]]:
     """A line for each grid with a fault (else empty), and the remarks of the partition.
 
@@ -45,7 +48,7 @@ def explain(
         at = int(number[each.grid])
         line = _line(each)
         lines[at] = f"{lines[at]}; {line}" if lines[at] else line
-        ways_out = [*_relaxations(each, units), *_joins(each, answer, number, units, xy, names)]
+        ways_out = [*_relaxations(each, units), *_joins(each, answer, number, units, xy, names, limits)]
         remarks.append(
             fault(
                 f"grid-{each.state}",
@@ -89,10 +92,17 @@ def _joins(
     units: Units,
     xy: NDArray[np.float64],
     names: Sequence[str],
+    limits: Grids,
 ) -> list[str]:
-    """The nearest grid of another part, across how many metres in a straight line."""
+    """The nearest grid of another part, across how many metres in a straight line.
+
+    Of a part whose households and these, by their number, can be cut into grids together.
+    """
     rows = np.flatnonzero(answer.part == each.part)
-    others = np.flatnonzero(answer.part != each.part)
+    together = np.bincount(answer.part, units.weight) + units.weight[rows].sum()
+    low, high = limits.min_households, limits.max_households
+    fits = np.array([len(counts(int(n), low=low, high=high)) > 0 for n in together])
+    others = np.flatnonzero((answer.part != each.part) & fits[answer.part])
     if not each.needs_join or not len(others):
         return []
     seats = xy[units.served]
