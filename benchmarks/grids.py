@@ -174,12 +174,11 @@ def _metis_row(problem: GridProblem, seed: int) -> Row:
 
 def metis_best(problem: GridProblem, K: int, *, runs: int) -> Ints:
     """Grids of the contiguous METIS partition with the least walk."""
-    found = []
+    found, beside = [], pymetis.CSRAdjacency(problem.indptr, problem.indices)
     for seed in range(runs):
         _, raw = pymetis.part_graph(
             K,
-            xadj=problem.indptr,
-            adjncy=problem.indices,
+            beside,
             vweights=problem.weight,
             options=pymetis.Options(contig=True, seed=seed),
         )
