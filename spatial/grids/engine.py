@@ -71,7 +71,7 @@ _WORK: dict[Effort, _Work] = {
         tries=8,
         refine_rounds=100,
         prove_households=600,
-        prove_steps=6 * 10**7,
+        prove_steps=15 * 10**7,
         prove_among=2000,
     ),
     "thorough": _Work(
@@ -80,7 +80,7 @@ _WORK: dict[Effort, _Work] = {
         tries=16,
         refine_rounds=200,
         prove_households=600,
-        prove_steps=12 * 10**9,
+        prove_steps=4 * 10**9,
         prove_among=5000,
     ),
 }

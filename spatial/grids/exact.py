@@ -48,6 +48,8 @@ __all__ = ["Proof", "Work", "prove"]
 
 _SAME_M = 1e-3  # partitions closer than this are equally good
 _SMOOTH = 0.7  # weight of the best prices so far in those priced next
+_LESS_ROOM = 0.8  # of the room left when last looked, at which it pays to see again what pairs may hold
+_ROUND = 200_000  # steps that the programme of a round is worth
 _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
@@ -60,7 +62,7 @@ class Work:
     """Work allowed, counted in steps."""
 
     nodes: int = 2000  # of the search tree
-    steps: int = 12 * 10**9  # pairs priced, times the nodes of the diagram
+    steps: int = 4 * 10**9  # pairs priced, times the nodes of the diagram, times the share they may hold
     rounds: int = 200  # of pricing per node
     sets: int = 20_000  # listed at once
     diagram: int = 60_000  # nodes of the diagram
@@ -239,7 +241,9 @@ class _Search:
         master.add(columns.cost_m, self._lines(columns, node.rules))
         best = self._floor(node, node.price)
         node = self._narrowed(node, best)
-        smooth = _SMOOTH
+        if not node.rules:
+            node = self._possible(node, best)
+        smooth, looked_m = _SMOOTH, self.value_m - best.bound_m
         for _ in range(self.work.rounds):
             value_m, x, price = master.solve()
             price[len(count) + 1 :] = _signed(price[len(count) + 1 :], node.rules)
@@ -250,6 +254,8 @@ class _Search:
             new = self._new(floor, node, price)
             if floor.bound_m > best.bound_m:
                 best, node = floor, self._narrowed(node, floor)
+                if self.value_m - best.bound_m < _LESS_ROOM * looked_m:
+                    looked_m, node = self.value_m - best.bound_m, self._possible(node, best)
             if len(new.meet):
                 columns = _joined(columns, new)
                 master.add(new.cost_m, self._lines(new, node.rules))
@@ -277,7 +283,7 @@ class _Search:
 
     def _floor(self, node: _Node, price: Floats) -> _Floor:
         """What ``price`` proves for a node."""
-        self.steps += len(node.pairs) * len(self.diagram.skip)
+        self.steps += _ROUND + int(node.pairs.may_hold.mean(axis=1).sum() * len(self.diagram.skip))
         n_kinds = len(self.kinds.count)
         of_rules = price[n_kinds + 1 :]
         prizes = self._prizes(node, price)
