@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from spatial.errors import Remark, note
@@ -69,9 +70,7 @@ def meetings(
         Rows that may be the meeting point.
     """
     n_grids = int(grid.max()) + 1
-    source = np.repeat(np.arange(len(grid)), np.diff(near.indptr))
-    inside = grid[source] == grid[near.indices]
-    source, target, walk_m = source[inside], near.indices[inside], near.distance_m[inside]
+    source, target, walk_m = _inside_grids(near.indptr, near.indices, near.distance_m, grid)
     size = np.bincount(grid, minlength=n_grids)
     partial = np.flatnonzero(np.bincount(grid[source], minlength=n_grids) < size**2)
     found = [
@@ -258,6 +257,23 @@ def _party(units: Units, grid: NDArray[np.int64], n_grids: int) -> dict[str, int
     if members.isna().any():
         return {"n_without_party": None, "n_under_3_party": None}
     return {"n_without_party": int((members == 0).sum()), "n_under_3_party": int((members < 3).sum())}
+
+
+@njit(cache=True, nogil=True)
+def _inside_grids(indptr, indices, walk_m, grid):  # type: ignore[no-untyped-def]
+    """Pairs of near rows of one grid and the walk between them, without a copy of all pairs."""
+    n = 0
+    for row in range(len(grid)):
+        for at in range(indptr[row], indptr[row + 1]):
+            n += grid[indices[at]] == grid[row]
+    source, target, walked_m = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
+    n = 0
+    for row in range(len(grid)):
+        for at in range(indptr[row], indptr[row + 1]):
+            if grid[indices[at]] == grid[row]:
+                source[n], target[n], walked_m[n] = row, indices[at], walk_m[at]
+                n += 1
+    return source, target, walked_m
 
 
 def _all_walks(
