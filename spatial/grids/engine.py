@@ -64,9 +64,9 @@ class _Work:
 
 
 _WORK: dict[Effort, _Work] = {
-    "quick": _Work(Work(8, 3, 120_000, anneals=3, steps=8), rounds=150, tries=4),
+    "quick": _Work(Work(8, 3, 120_000, anneals=3, steps=8, household_anneals=12_000), rounds=150, tries=4),
     "normal": _Work(
-        Work(14, 5, 280_000, anneals=4, steps=10),
+        Work(14, 5, 280_000, anneals=4, steps=10, household_anneals=30_000),
         rounds=400,
         tries=8,
         refine_rounds=100,
@@ -75,7 +75,7 @@ _WORK: dict[Effort, _Work] = {
         prove_among=2000,
     ),
     "thorough": _Work(
-        Work(40, 8, 800_000, anneals=8, steps=16),
+        Work(40, 8, 800_000, anneals=8, steps=16, household_anneals=60_000),
         rounds=1000,
         tries=16,
         refine_rounds=200,

@@ -32,6 +32,7 @@ _FEWEST_GRIDS = 3
 _RECOMBINED_GRIDS = 250  # recombined at a time
 _FIRST_HEAT, _HEAT = 1.0, 0.5
 _STARTS_TRIES = 2
+_MOST_ANNEALS = 24
 _WORTH = 2e-4  # a sweep that gains less, over the objective, is the last
 
 Item = TypeVar("Item")
@@ -40,16 +41,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Work:
-    """Work allowed; large components get fewer sweeps, so that they end in a reasonable time."""
+    """Work allowed; large components get fewer sweeps and anneals, so that they end in a reasonable time."""
 
     sweeps: int
     fewest_sweeps: int
     household_sweeps: int  # sweeps times households, down to the fewest sweeps
-    anneals: int  # per window and sweep
+    anneals: int  # per window and sweep, at least
     steps: int  # per household and anneal
+    household_anneals: int = 0  # anneals times households, up to the most anneals
 
     def sweeps_of(self, households: int) -> int:
         return min(self.sweeps, max(self.fewest_sweeps, self.household_sweeps // households))
+
+    def anneals_of(self, households: int) -> int:
+        return max(self.anneals, min(_MOST_ANNEALS, self.household_anneals // households))
 
 
 def improve(sub: Sub, grid: Ints, terms: Terms, work: Work, *, seed: int, threads: int) -> Ints:
@@ -180,7 +185,7 @@ def _anneal_window(sub: Sub, window: _Window, terms: Terms, work: Work, heat: fl
     steps = max(work.steps * piece.households, 400)
     best, least = now, float(grid_costs(land, now, terms).sum())
     columns: list[tuple[Ints, float]] = []
-    for at in range(work.anneals):
+    for at in range(work.anneals_of(sub.households)):
         draw = (window.draw + 104729 * at) % 2**31
         begin = now if at % 2 == 0 else _new_start(piece, now, terms, draw)
         grid = anneal(land, begin, terms, steps=steps, seed=draw, heat=heat)
