@@ -2,8 +2,8 @@
 
 Three steps, each on what the one before leaves:
 
-1. Greedy start and swaps [1]_ give a choice.
-2. A Lagrangian bound, by subgradient on the prices of the assignment [2]_, and with it the sites that
+1. Greedy start and swaps give a choice.
+2. A Lagrangian bound, by subgradient on the prices of the assignment [1]_, and with it the sites that
    no better choice can use.
 3. If what is left is small enough, the exact programme over nested distances: a variable says that none
    of somebody's nearest sites is chosen, and weighs the step to the next one. Equal sets of nearest sites
@@ -11,9 +11,7 @@ Three steps, each on what the one before leaves:
 
 References
 ----------
-.. [1] M. B. Teitz and P. Bart, "Heuristic methods for estimating the generalized vertex median of a weighted
-   graph", Operations Research 16, 1968, pp. 955-961.
-.. [2] G. Cornuéjols, M. L. Fisher and G. L. Nemhauser, "Location of bank accounts to optimize float",
+.. [1] G. Cornuéjols, M. L. Fisher and G. L. Nemhauser, "Location of bank accounts to optimize float",
    Management Science 23, 1977, pp. 789-810.
 """
 
@@ -32,6 +30,7 @@ from spatial.solve.cover import max_cover, within
 from spatial.solve.program import Program, solve_program, solver_name
 from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, gap_between
+from spatial.solve.swaps import improved_by_swaps
 
 __all__ = ["p_median"]
 
@@ -45,7 +44,6 @@ ENTRIES: dict[Effort, int] = {
     "normal": 120_000,
     "thorough": 500_000,
 }  # of the exact programme
-SWEEPS = 50
 WIDENINGS = 12
 LOOK = 2.0  # the exact programme begins with the sites within so many times the nearest chosen one
 PATIENCE = 20  # rounds without gain before the step is halved
@@ -227,32 +225,17 @@ def _best_by_swaps(task: _Task, starts: list[BoolArray]) -> BoolArray:
 
 
 def _by_swaps(task: _Task, chosen: BoolArray) -> BoolArray:
-    """Add the best sites one by one up to n, then swap while that helps and keeps to the sides."""
-    result = chosen.astype(np.int64)
-    use = sparse.csc_array(task.sides.use)
-    by_site = np.argsort(task.site, kind="stable")
-    cost = _ordered_cost(task, task.cost)
-    _swap(
+    return improved_by_swaps(
         task.indptr,
         task.site,
-        cost,
-        np.searchsorted(task.site[by_site], np.arange(len(chosen) + 1)),
-        task.row[by_site],
-        cost[by_site],
+        _ordered_cost(task, task.cost),
         task.weight,
-        float(_ordered_cost(task, np.array([task.unreached]))[0]),
-        task.free,
-        task.n + int(task.fixed.sum()),
-        SWEEPS,
-        result,
-        use.indptr.astype(np.int64),
-        use.indices.astype(np.int64),
-        use.data.astype(np.float64),
-        (task.sides.use @ chosen.astype(np.float64)).astype(np.float64),
-        task.sides.least,
-        task.sides.most,
+        chosen,
+        beyond=float(_ordered_cost(task, np.array([task.unreached]))[0]),
+        free=task.free,
+        n=task.n + int(task.fixed.sum()),
+        sides=task.sides,
     )
-    return result > 0
 
 
 def _lagrangian(task: _Task, incumbent: BoolArray, rounds: int) -> _Bound:
@@ -513,124 +496,3 @@ def _use(
                 slope[i] -= 1.0
                 far += weight[i] * beyond
     return far
-
-
-@njit(cache=True)
-def _swap(
-    indptr: IntArray,
-    site: IntArray,
-    cost: FloatArray,
-    site_indptr: IntArray,
-    site_row: IntArray,
-    site_cost: FloatArray,
-    weight: FloatArray,
-    beyond: float,
-    free: BoolArray,
-    n: int,
-    sweeps: int,
-    chosen: IntArray,
-    use_indptr: IntArray,
-    use_side: IntArray,
-    use: FloatArray,
-    used: FloatArray,
-    least: FloatArray,
-    most: FloatArray,
-) -> None:
-    """Greedy additions up to ``n``, then sweeps of first-improving swaps; changes ``chosen`` and ``used``.
-
-    For a site coming in, a row gains ``near - cost`` if that is positive; the loss of the site going out
-    is the way to the second nearest, less what the newcomer saves of it.
-    """
-    n_rows, n_sites = len(weight), len(chosen)
-    near, second = np.empty(n_rows), np.empty(n_rows)
-    at = np.empty(n_rows, np.int64)
-    loss, saved = np.empty(n_sites), np.zeros(n_sites)
-    n_chosen = chosen.sum()
-    idle, j = 0, -1
-    while idle < n_sites:
-        adding = n_chosen < n
-        if idle == 0:
-            loss[:] = 0.0
-            for i in range(n_rows):
-                near[i], second[i], at[i] = beyond, beyond, -1
-                for e in range(indptr[i], indptr[i + 1]):
-                    if chosen[site[e]]:
-                        if at[i] >= 0:
-                            second[i] = cost[e]
-                            break
-                        near[i], at[i] = cost[e], site[e]
-                if at[i] >= 0:
-                    loss[at[i]] += weight[i] * (second[i] - near[i])
-        if adding:
-            best, best_gain = -1, 0.0
-            for k in range(n_sites):
-                if free[k] and not chosen[k] and _fits(k, -1, use_indptr, use_side, use, used, least, most):
-                    gain = 0.0
-                    for e in range(site_indptr[k], site_indptr[k + 1]):
-                        gain += weight[site_row[e]] * max(0.0, near[site_row[e]] - site_cost[e])
-                    if gain > best_gain:
-                        best, best_gain = k, gain
-            if best < 0:
-                n = n_chosen
-            else:
-                chosen[best] = 1
-                n_chosen += 1
-                for e in range(use_indptr[best], use_indptr[best + 1]):
-                    used[use_side[e]] += use[e]
-            continue
-        j = (j + 1) % n_sites
-        idle += 1
-        if j == 0:
-            sweeps -= 1
-            if sweeps < 0:
-                return
-        if chosen[j] or not free[j]:
-            continue
-        gain = 0.0
-        saved[:] = 0.0
-        for e in range(site_indptr[j], site_indptr[j + 1]):
-            i = site_row[e]
-            if site_cost[e] < second[i]:
-                gain += weight[i] * max(0.0, near[i] - site_cost[e])
-                if at[i] >= 0:
-                    saved[at[i]] += weight[i] * (second[i] - max(site_cost[e], near[i]))
-        out, lost = -1, gain * (1.0 - 1e-12) - 1e-9
-        for k in range(n_sites):
-            better = chosen[k] and free[k] and loss[k] - saved[k] < lost
-            if better and _fits(j, k, use_indptr, use_side, use, used, least, most):
-                out, lost = k, loss[k] - saved[k]
-        if out >= 0:
-            chosen[out], chosen[j] = 0, 1
-            for e in range(use_indptr[out], use_indptr[out + 1]):
-                used[use_side[e]] -= use[e]
-            for e in range(use_indptr[j], use_indptr[j + 1]):
-                used[use_side[e]] += use[e]
-            idle = 0
-
-
-@njit(cache=True)
-def _fits(
-    into: int,
-    out: int,
-    use_indptr: IntArray,
-    use_side: IntArray,
-    use: FloatArray,
-    used: FloatArray,
-    least: FloatArray,
-    most: FloatArray,
-) -> bool:
-    """Whether the sides are kept when one site comes in and another, if not −1, goes out."""
-    fits = True
-    if out >= 0:
-        for e in range(use_indptr[out], use_indptr[out + 1]):
-            used[use_side[e]] -= use[e]
-    for e in range(use_indptr[into], use_indptr[into + 1]):
-        used[use_side[e]] += use[e]
-        fits &= used[use_side[e]] <= most[use_side[e]] + 1e-9
-    if out >= 0:
-        for e in range(use_indptr[out], use_indptr[out + 1]):
-            fits &= used[use_side[e]] >= least[use_side[e]] - 1e-9
-            used[use_side[e]] += use[e]
-    for e in range(use_indptr[into], use_indptr[into + 1]):
-        used[use_side[e]] -= use[e]
-    return fits
