@@ -1,4 +1,4 @@
-"""``python -m benchmarks [grids] [siting]``: run the benchmarks named, or all.
+"""``python -m benchmarks [grids] [siting] [orlib]``: run the benchmarks named, or all.
 
 Options behind one name go to that benchmark: ``python -m benchmarks grids --sizes 400,1000``.
 """
@@ -9,7 +9,7 @@ import importlib
 import sys
 from itertools import takewhile
 
-NAMES = ("grids", "siting")
+NAMES = ("grids", "siting", "orlib")
 
 
 def main(words: list[str]) -> None:

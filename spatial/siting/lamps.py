@@ -31,7 +31,7 @@ from spatial.siting.tables import stretch_table
 from spatial.siting.ways import LitAlong, WaysHome, ways_home
 from spatial.solve import Sides, Solution, covered, gap_between, max_cover, merged_rows, set_cover
 
-__all__ = ["LampPlan", "plan_lamps"]
+__all__ = ["LampPlan", "choose_lamps", "plan_lamps"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -87,7 +87,7 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     ways = ways_home(site, network, settings) if len(site.layer("households")) else None
     task = lamp_task(site, network, settings, sites, ways)
     _check_numbers(task, settings)
-    solution = _solve(task, settings)
+    solution = choose_lamps(task, settings)
     curve = curve_of(task, settings, solution.chosen)
     free = free_order(task, curve)
     curve = raised(task, curve, free)
@@ -167,7 +167,8 @@ def _check_numbers(task: LampTask, settings: Settings) -> None:
         raise DataError("the lamps can't be planned", faults)
 
 
-def _solve(task: LampTask, settings: Settings) -> Solution:
+def choose_lamps(task: LampTask, settings: Settings) -> Solution:
+    """The best lamps for the number, the money or the share that the settings ask for."""
     lamps = settings.lamps
     if lamps.goal == "fewest":
         return _fewest(task, settings)
