@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from spatial.errors import InfeasibleError
-from spatial.solve import Sides, cover_bound, max_cover, p_median, set_cover, set_partition
+from spatial.solve import Sides, cover_bound, cover_curve, max_cover, p_median, set_cover, set_partition
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -85,6 +85,30 @@ def test_max_cover_agrees_with_trying_every_choice(seed: int, n: int) -> None:
     assert fixed[solution.chosen].any() and not barred[solution.chosen].any()
     again = cover_bound(sparse.csr_array(covers), weight, solution.duals, n=n, fixed=fixed, barred=barred)
     assert again >= best - 1e-9
+
+
+@given(seed=seeds)
+@settings(max_examples=40, deadline=None)
+def test_a_curve_lies_between_the_best_of_every_choice_and_its_bounds(seed: int) -> None:
+    """And the bounds never fall; of sites 5 to 7 at most one may be taken."""
+    covers, weight, fixed, barred = covering(seed)
+    numbers = np.array([0, 1, 2, 4, 7])
+    use = np.isin(np.arange(9), [5, 6, 7]).astype(float)[None]
+    sides = Sides.at_most(sparse.csr_array(use), np.ones(1))
+    choices = all_choices(9)
+    choices = choices[choices[:, fixed].all(axis=1) & ~choices[:, barred].any(axis=1)]
+    choices = choices[choices @ use[0] <= 1]
+    reached = (choices @ covers.T.astype(int) > 0) @ weight
+    best = np.array([reached[choices.sum(axis=1) <= n + 1].max() for n in numbers])
+    curve = cover_curve(
+        sparse.csr_array(covers), weight, numbers=numbers, fixed=fixed, barred=barred, sides=sides
+    )
+    for n, point, most in zip(numbers, curve, best, strict=True):
+        assert point.value <= most <= point.bound + 1e-9
+        assert point.value == weight[covers[:, point.chosen].any(axis=1)].sum()
+        assert point.chosen.sum() <= n + 1 and point.chosen @ use[0] <= 1
+        assert not barred[point.chosen].any() and fixed[point.chosen].any()
+    assert (np.diff([each.bound for each in curve]) >= -1e-9).all()
 
 
 @given(seed=seeds)

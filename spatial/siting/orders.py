@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spatial.settings import Settings
 from spatial.siting.demand import NOTHING_M, LampTask
-from spatial.solve import cover_order, covered, max_cover
+from spatial.solve import cover_curve, cover_order, covered
 
 __all__ = ["Curve", "Order", "curve_of", "free_order", "order_of_choice", "raised"]
 
@@ -17,9 +17,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-CURVE_ROWS = 60_000  # stretches times points of the curve, within these limits
-LEAST_POINTS, MOST_POINTS = 5, 20
-CURVE_GAP = 0.001  # of every point
+POINTS = 45  # of the curve
+BEGIN_ROWS = 800_000  # stretches times the choices with which a free order is begun; at least so many of them
+LEAST_BEGINS = 5
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,34 @@ class Order:
 
 
 def curve_of(task: LampTask, settings: Settings, chosen: BoolArray) -> Curve:
-    """The curve up to twice the plan's number; at that number it is worth no less than the plan."""
+    """The curve from no new lamp to as many as light all that can be lit.
+
+    At the number of the plan it is worth no less than the plan.
+    """
     n_plan = int((chosen & ~task.existing).sum())
-    n_most = min(max(2 * n_plan, LEAST_POINTS), int(task.usable.sum()))
-    n_points = int(np.clip(CURVE_ROWS // max(len(task.per_m), 1), LEAST_POINTS, MOST_POINTS))
-    n_lamps = np.unique([*np.linspace(0, n_most, n_points).round().astype(int), n_plan])
-    worth, bound, lit_m, choices = np.zeros(len(n_lamps)), np.zeros(len(n_lamps)), [], []
-    for at, n in enumerate(n_lamps.tolist()):
-        found = max_cover(
-            task.cut.covers,
-            task.worth,
-            n=n,
-            fixed=task.existing,
-            barred=task.barred,
-            sides=task.sides,
-            enough=CURVE_GAP,
-            effort=settings.work.effort,
-            seed=settings.work.seed,
-        )
-        best = found.chosen
-        if n == n_plan and task.lit_worth(chosen) > task.lit_worth(best):
-            best = chosen
-        worth[at] = task.lit_worth(best)
-        bound[at] = worth[at] if found.gap == 0 else max(task.already_worth + found.bound, worth[at])
-        lit_m.append(task.lit_m(best))
-        choices.append(best & ~task.existing)
-    return Curve(n_lamps, worth, bound, np.array(lit_m), tuple(choices))
+    n_full = len(_nested(task, (task.usable,))[0])
+    n_lamps = np.unique([*np.linspace(0, n_full, POINTS).round().astype(int), n_plan])
+    found = cover_curve(
+        task.cut.covers,
+        task.worth,
+        numbers=n_lamps,
+        fixed=task.existing,
+        barred=task.barred,
+        sides=task.sides,
+        seed=settings.work.seed,
+    )
+    choices = [each.chosen for each in found]
+    at_plan = int(np.searchsorted(n_lamps, n_plan))
+    if task.lit_worth(chosen) > task.lit_worth(choices[at_plan]):
+        choices[at_plan] = chosen
+    worth = np.array([task.lit_worth(each) for each in choices])
+    return Curve(
+        n_lamps=n_lamps,
+        worth=worth,
+        bound=np.maximum([task.already_worth + each.bound for each in found], worth),
+        lit_m=np.array([task.lit_m(each) for each in choices]),
+        choices=tuple(each & ~task.existing for each in choices),
+    )
 
 
 def free_order(task: LampTask, curve: Curve) -> Order:
@@ -85,7 +87,9 @@ def free_order(task: LampTask, curve: Curve) -> Order:
     The best next lamp first gives one order; beginning with the choice of a point of the curve, its
     members so ordered, gives others. The one that falls least short of the curve is taken.
     """
-    begins = (np.zeros_like(task.existing), *curve.choices)
+    few = int(np.clip(BEGIN_ROWS // max(len(task.per_m), 1), LEAST_BEGINS, len(curve.choices)))
+    at = np.linspace(0, len(curve.choices) - 1, few).round().astype(int)
+    begins = [curve.choices[each] for each in np.unique(at)]
     return _shortest(task, curve, [_nested(task, (begin, task.usable & ~begin)) for begin in begins])
 
 
@@ -95,22 +99,20 @@ def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: C
     For each number on the curve the best of the plan's own lamps are found: no order of them has more after
     that many, which bounds the shortfall from below, and beginning with them gives an order to try.
     """
+    inside = (curve.n_lamps > 0) & (curve.n_lamps < int(new.sum()))
     begins, least = [np.zeros_like(new)], 0.0
-    for n, worth in zip(curve.n_lamps.tolist(), curve.worth, strict=True):
-        if not 0 < n < int(new.sum()):
-            continue
-        best = max_cover(
+    if inside.any():
+        found = cover_curve(
             task.cut.covers,
             task.worth,
-            n=n,
+            numbers=curve.n_lamps[inside],
             fixed=task.existing,
             barred=~new & ~task.existing,
-            enough=CURVE_GAP,
-            effort=settings.work.effort,
             seed=settings.work.seed,
         )
-        begins.append(best.chosen & new)
-        least = max(least, (worth - task.already_worth - best.bound) / max(worth, NOTHING_M))
+        begins += [each.chosen & new for each in found]
+        bound = task.already_worth + np.array([each.bound for each in found])
+        least = float(np.max((curve.worth[inside] - bound) / np.maximum(curve.worth[inside], NOTHING_M)))
     orders = [_nested(task, (begin & new, new & ~begin), keep=task.required & new) for begin in begins]
     best_order = _shortest(task, curve, orders)
     return Order(
@@ -118,7 +120,7 @@ def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: C
         best_order.gain_m,
         best_order.gain,
         best_order.short,
-        float(min(least, best_order.short)),
+        min(max(least, 0.0), best_order.short),
     )
 
 

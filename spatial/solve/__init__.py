@@ -4,6 +4,7 @@ from spatial.solve.columns import Columns
 from spatial.solve.contiguous import connected_parts
 from spatial.solve.cover import (
     cover_bound,
+    cover_curve,
     cover_limits,
     cover_order,
     covered,
@@ -26,6 +27,7 @@ __all__ = [
     "Solution",
     "connected_parts",
     "cover_bound",
+    "cover_curve",
     "cover_limits",
     "cover_order",
     "covered",

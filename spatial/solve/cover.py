@@ -16,12 +16,13 @@ from scipy import sparse
 
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
-from spatial.solve.program import Program, solve_program
+from spatial.solve.program import Program, relaxed_along, solve_program
 from spatial.solve.sides import Sides
-from spatial.solve.solution import Solution, solution_of
+from spatial.solve.solution import Solution, gap_between, solution_of
 
 __all__ = [
     "cover_bound",
+    "cover_curve",
     "cover_limits",
     "cover_order",
     "covered",
@@ -36,6 +37,8 @@ BoolArray = NDArray[np.bool_]
 
 
 SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
+SAME_SHARE = 1e-10  # of the value: what adding up loses
+WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
 
 def max_cover(
@@ -85,15 +88,7 @@ def max_cover(
     sides = Sides.none(covers.shape[1]) if sides is None else sides
     task = _task(covers, weight, fixed, barred, sides)
     n_rows, n_sites = task.rows.shape
-    every = Sides.at_most(sparse.csr_array(np.ones((1, covers.shape[1]))), np.array([n + task.fixed.sum()]))
-    side = every.and_(sides).left(task.sites, task.fixed)
-    program = Program(
-        cost=np.concatenate([np.zeros(n_sites), -task.weight]),
-        matrix=side.beside(sparse.hstack([-task.rows, sparse.eye_array(n_rows)])),
-        row_lower=np.append(np.full(n_rows, -np.inf), side.least),
-        row_upper=np.append(np.zeros(n_rows), side.most),
-        integer=np.arange(n_sites + n_rows) < n_sites,
-    )
+    program = _most(task, sides, n)
     answer = solve_program(program, effort=effort, seed=seed, enough=enough)
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
@@ -105,6 +100,72 @@ def max_cover(
         sense="max",
         constant=float(weight[task.done].sum()),
         duals=_row_prices(task, weight, -answer.duals[:n_rows]),
+    )
+
+
+def cover_curve(
+    covers: sparse.csr_array,
+    weight: ArrayLike,
+    *,
+    numbers: IntArray,
+    fixed: BoolArray | None = None,
+    barred: BoolArray | None = None,
+    sides: Sides | None = None,
+    seed: int = 1,
+) -> list[Solution]:
+    """The most weight for one number of sites after another, each with its bound.
+
+    The relaxation goes from the greatest number to the least, each time from where it was. What it takes
+    whole is taken; among the few sites it takes in shares the best are found exactly.
+
+    Parameters
+    ----------
+    covers, weight, fixed, barred, seed
+        As for :func:`max_cover`.
+    numbers : (q,) array of int, growing
+    sides : Sides, optional
+        What else every choice must keep to; fewer sites must not break it.
+
+    Returns
+    -------
+    list of Solution
+        In the order of ``numbers``; without duals.
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    sides = Sides.none(covers.shape[1]) if sides is None else sides
+    task = _task(covers, weight, fixed, barred, sides)
+    n_sites, done = len(task.sites), float(weight[task.done].sum())
+    program = _most(task, sides, int(numbers[-1]))
+    limits = np.minimum(numbers, n_sites).astype(np.float64)
+    found = []
+    along = relaxed_along(program, limits[::-1], row=task.rows.shape[0], seed=seed)
+    for n, point in zip(numbers[::-1].tolist(), along, strict=True):
+        taken, shared = (np.zeros(covers.shape[1], dtype=bool) for _ in range(2))
+        taken[task.sites] = point.x[:n_sites] > 1 - WHOLE
+        shared[task.sites] = (point.x[:n_sites] > WHOLE) & ~taken[task.sites]
+        chosen = task.fixed | taken
+        if shared.any():
+            chosen = max_cover(
+                covers, weight, n=n - int(taken.sum()), fixed=chosen, barred=~shared, sides=sides, seed=seed
+            ).chosen
+        value, bound = float(weight[covered(covers, chosen)].sum()), done - point.bound
+        bound = value if bound - value <= SAME_SHARE * value else bound
+        gap = gap_between(value, bound, sense="max")
+        found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False))
+    return found[::-1]
+
+
+def _most(task: _Task, sides: Sides, n: int) -> Program:
+    """The most weight for ``n`` sites; the number is the first row behind those of the task."""
+    n_rows, n_sites = task.rows.shape
+    side = sides.left(task.sites, task.fixed)
+    count = Sides.at_most(sparse.csr_array(np.ones((1, n_sites))), np.array([float(n)])).and_(side)
+    return Program(
+        cost=np.concatenate([np.zeros(n_sites), -task.weight]),
+        matrix=count.beside(sparse.hstack([-task.rows, sparse.eye_array(n_rows)])),
+        row_lower=np.append(np.full(n_rows, -np.inf), count.least),
+        row_upper=np.append(np.zeros(n_rows), count.most),
+        integer=np.arange(n_sites + n_rows) < n_sites,
     )
 
 

@@ -21,6 +21,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import highspy
@@ -31,7 +32,15 @@ from scipy import sparse
 from spatial.errors import InfeasibleError, SolverError
 from spatial.settings import Effort
 
-__all__ = ["Answer", "Program", "lagrangian_bound", "relaxed", "solve_program", "solver_name"]
+__all__ = [
+    "Answer",
+    "Program",
+    "lagrangian_bound",
+    "relaxed",
+    "relaxed_along",
+    "solve_program",
+    "solver_name",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -163,6 +172,37 @@ def relaxed(program: Program, *, seed: int = 1) -> FloatArray:
     return run.x
 
 
+@dataclass(frozen=True)
+class Relaxed:
+    """The best choice where shares are allowed, at a corner, and a proven bound on the cost of any choice."""
+
+    x: FloatArray
+    bound: float
+
+
+def relaxed_along(program: Program, limits: FloatArray, *, row: int, seed: int = 1) -> Iterator[Relaxed]:
+    """The relaxation at one upper limit of a row after another, each from the corner of the one before.
+
+    Raises
+    ------
+    SolverError
+        The solver ended without an answer.
+    """
+    n = len(program.cost)
+    highs = _solver(seed)
+    highs.passModel(_model(program, np.zeros(n), np.ones(n), choices=False))
+    for limit in limits.tolist():
+        highs.changeRowBounds(row, program.row_lower[row], limit)
+        highs.run()
+        run = _read(highs, program, choices=False)
+        if run.x is None:
+            raise SolverError("a relaxation has no solution")
+        upper = program.row_upper.copy()
+        upper[row] = limit
+        here = replace(program, row_upper=upper)
+        yield Relaxed(run.x, lagrangian_bound(here, _signed(here, run.duals))[0])
+
+
 def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatArray]:
     """Least possible cost at these row prices, and the reduced cost of each variable.
 
@@ -254,13 +294,7 @@ def _run(
 ) -> _Run:
     """One run of HiGHS: the relaxation, or with ``choices`` the 0-1 programme."""
     n = len(program.cost)
-    highs = highspy.Highs()
     options: dict[str, bool | int | float | str] = {
-        "output_flag": False,
-        "threads": 1,  # always: a change between models leaves "Not Set" and an empty solution
-        "parallel": "off",
-        "random_seed": seed % 2**31,
-        "time_limit": SAFETY_S,
         "mip_rel_gap": 0.0,
         "mip_abs_gap": 0.0,
         "mip_max_nodes": max_nodes,
@@ -268,8 +302,7 @@ def _run(
     if not choices and not corner and np.count_nonzero(program.integer) > CORES["quick"][0]:
         # Prices from the middle of the optimal face tell more choices apart than those of a corner.
         options |= {"solver": "ipx", "run_crossover": "off"}
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
+    highs = _solver(seed, **options)
     lower = np.zeros(n) if lower is None else lower
     upper = np.ones(n) if upper is None else upper
     highs.passModel(_model(program, lower, upper, choices=choices))
@@ -277,6 +310,20 @@ def _run(
         highs.setSolution(n, np.arange(n, dtype=np.int32), np.ascontiguousarray(start))
     highs.run()
     return _read(highs, program, choices=choices)
+
+
+def _solver(seed: int, **more: bool | int | float | str) -> highspy.Highs:
+    highs = highspy.Highs()
+    options: dict[str, bool | int | float | str] = {
+        "output_flag": False,
+        "threads": 1,  # always: a change between models leaves "Not Set" and an empty solution
+        "parallel": "off",
+        "random_seed": seed % 2**31,
+        "time_limit": SAFETY_S,
+    }
+    for name, value in (options | more).items():
+        highs.setOptionValue(name, value)
+    return highs
 
 
 def _model(program: Program, lower: FloatArray, upper: FloatArray, *, choices: bool) -> highspy.HighsLp:
