@@ -234,7 +234,7 @@ def _group_remark(problem: GridProblem, answer: Partition) -> str:
     return (
         f"objective {answer.objective_m / _households(problem):.3f} m; {len(answer.kept_groups)} groups are "
         f"grids, {len(answer.split_groups)} more could be; {mixing.mean():.1%} of grids mix groups; plain "
-        f"number {answer.n_plain}"
+        f"number {int(answer.plain.max()) + 1}"
     )
 
 

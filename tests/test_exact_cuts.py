@@ -165,9 +165,24 @@ def test_what_must_be_wrong_is_wrong_in_every_plan(data: st.DataObject) -> None:
     near = [sub.indices[sub.indptr[row] : sub.indptr[row + 1]].tolist() for row in range(n)]
     alone = Region(weight, near, [-1] * n, [False] * n)
     least = min(sum(cost_of(rows, alone, low, high) for rows in cut) for cut in every_cut(n))
+    most = data.draw(st.sampled_from([5, 20, 60, 10**6]))
     for each in layout.wrong():
-        must = must_be_wrong(layout, each, work=Work(10**6), most=10**6)
+        must = must_be_wrong(layout, each, work=Work(10**6), most=most)
         assert must is None or must.cost <= least
+
+
+def test_few_steps_tell_at_least_that_something_is_wrong() -> None:
+    leaves, beyond = 20, 300
+    n = 1 + leaves + beyond
+    edges = [(0, leaf) for leaf in range(1, leaves + 1)]
+    edges += [(0, leaves + 1), *((row, row + 1) for row in range(leaves + 1, n - 1))]
+    sub = part_of([35] + [1] * (n - 1), edges)
+    grid = np.concatenate((np.arange(1 + leaves), 1 + leaves + np.arange(beyond) // 30))
+    layout = Layout(Ground.of(sub), grid, LOW, HIGH)
+    few, many = (must_be_wrong(layout, 1, work=Work(10**6), most=most) for most in (100, 1000))
+    assert few is not None and many is not None
+    # A grid with the hub takes 15 leaves at most.
+    assert [must.cost // FAULT for must in (few, many)] == [1, 5]
 
 
 # --- hard cases ---------------------------------------------------------------------------------

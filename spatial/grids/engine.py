@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
-from spatial.grids.decide import Settled, counts, cut_into, decide, plain_count, reachable, settle, ways_out
+from spatial.grids.decide import (
+    SMALL_ROWS,
+    Settled,
+    counts,
+    cut_into,
+    decide,
+    plain_count,
+    reachable,
+    settle,
+    ways_out,
+)
 from spatial.grids.exact import Work as ProofWork
 from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces, with_ungrouped
@@ -349,7 +359,8 @@ class _Starts:
         wanted = sorted(allowed, key=lambda k: (abs(k - plain), k))[:_COUNTS] if K is None else [K]
         if not wanted:
             return None
-        grid = self._within_limits(piece, wanted[0], 1)
+        tries = self.rules.work.tries if len(rows) <= SMALL_ROWS else 1
+        grid = self._within_limits(piece, wanted[0], tries)
         if grid is not None:
             return grid
         settled = decide(piece, low=low, high=high, seed=self.rules.seed)

@@ -213,10 +213,12 @@ class _Rest:
         waiting = {int(rows[0]): rows for rows in stuck}
         while waiting and self.kept:
             rows = waiting.pop(min(waiting))
-            beside = sorted(_groups_beside(self.sub, rows) & self.kept)
-            helpful = [group for group in beside if self._helps(group, int(rows[0]))]
-            households = {group: int(self.sub.weight[self.rows_of(group)].sum()) for group in beside}
-            dropped = min(helpful or beside, key=lambda group: (households[group], group))
+            beside = _groups_beside(self.sub, rows) & self.kept
+            by_weight = sorted(
+                beside, key=lambda group: (int(self.sub.weight[self.rows_of(group)].sum()), group)
+            )
+            row = int(rows[0])
+            dropped = next((group for group in by_weight if self._helps(group, row)), by_weight[0])
             self.drop(dropped)
             piece = self.around(dropped)
             for row in np.intersect1d(piece, np.array([*waiting], np.int64)).tolist():

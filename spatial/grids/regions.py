@@ -17,7 +17,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from spatial.grids.exact_cut import FAULT, OutOfWorkError, Region, best_cut
+from spatial.grids.exact_cut import FAULT, Cut, OutOfWorkError, Region, best_cut
 from spatial.grids.problem import Ints, Sub
 
 __all__ = ["Ground", "Layout", "Must", "Work", "best_of_all", "mend", "must_be_wrong", "region"]
@@ -192,11 +192,15 @@ class Must:
 
 
 def must_be_wrong(layout: Layout, each: int, *, work: Work, most: int) -> Must | None:
-    """The least that any plan costs around grid ``each``, from nested regions around it."""
+    """The least that any plan costs around grid ``each``, from nested regions around it.
+
+    Where the steps don't suffice for the least, it is asked only whether anything is wrong in every plan.
+    """
     ground = layout.ground
     near = ground.around(layout.units[each])
     units: list[int] = []
     best: Must | None = None
+    least = True
     for size in [size for size in _ROWS if size < len(ground.weight)]:
         units += islice(near, size - len(units))
         inside = set(units)
@@ -208,23 +212,32 @@ def must_be_wrong(layout: Layout, each: int, *, work: Work, most: int) -> Must |
         now = sum(layout.cost(one) for one in whole)
         if not now:
             continue
-        try:
-            cut, steps = best_cut(
-                region(ground, sorted(units), alone=False),
-                low=layout.low,
-                high=layout.high,
-                below=now,
-                work=min(most, work.left),
-            )
-        except OutOfWorkError:
-            work.left -= min(most, work.left)
+        here = region(ground, sorted(units), alone=False)
+        found = _cut_below(layout, here, now, work, most) if least else None
+        if found is None:
+            if best:
+                break
+            least, found = False, _cut_below(layout, here, 1, work, most)
+        if found is None:
             break
-        work.left -= steps
+        cut = found[0]
         if cut is None:
-            return _must(layout, units, now, fewest=True)
+            return _must(layout, units, now if least else FAULT, fewest=least)
         if cut.cost > (best.cost if best else 0):
             best = _must(layout, units, cut.cost, fewest=False)
     return best
+
+
+def _cut_below(layout: Layout, here: Region, below: int, work: Work, most: int) -> tuple[Cut | None] | None:
+    """The best cut of a region that costs less, if there is one; None if the steps did not suffice."""
+    allowed = min(most, work.left)
+    try:
+        cut, steps = best_cut(here, low=layout.low, high=layout.high, below=below, work=allowed)
+    except OutOfWorkError:
+        work.left -= allowed
+        return None
+    work.left -= steps
+    return (cut,)
 
 
 def best_of_all(layout: Layout, *, work: int) -> Must | None:
