@@ -47,7 +47,7 @@ Sets = Annotated[
 Only = Annotated[str, typer.Option("--only", help="Parts to plan, e.g. grids,lamps,boards.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
-ALL_PARTS = "grids,lamps,boards"
+ALL_PARTS = "grids,lamps,boards,facilities"
 
 
 class Stopped(BaseException):
@@ -326,6 +326,13 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
             f"boards: {boards['n_chosen']}, {boards['households_served']:,} households "
             f"({boards['share_served']:.1%}) within reach, mean walk {boards['walk_mean_m']:.1f} m "
             f"(gap {_gap(boards)})"
+        )
+    for name, figures in (summary["facilities"] or {}).items():
+        unit = {"m": "m", "min": "minutes"}[figures["unit"]]
+        _say(
+            f"{name}: {figures['n_chosen']} sites serve {figures['served']:g} of {figures['demand']:g} "
+            f"({figures['share_served']:.1%}, at most {figures['bound_served']:g} could be) within "
+            f"{figures['limit']:g} {unit} (gap {_gap(figures)})"
         )
     _tell_faults(summary["faults"])
     if summary["doubts"] or summary["notes"]:

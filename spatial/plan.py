@@ -37,11 +37,23 @@ from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, wr
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
 from spatial.settings import Settings
-from spatial.siting import BoardPlan, LampPlan, light_shares, plan_boards, plan_lamps
+from spatial.siting import (
+    BoardPlan,
+    FacilityPlan,
+    LampPlan,
+    check_facility,
+    grid_at,
+    lamps_in_sight,
+    light_shares,
+    plan_boards,
+    plan_facility,
+    plan_lamps,
+    usable_lamp_sites,
+)
 
 __all__ = ["PARTS", "Plan", "make_plan", "publishing", "read_plan", "write_plan"]
 
-PARTS = ("grids", "lamps", "boards")
+PARTS = ("grids", "lamps", "boards", "facilities")
 Report = Callable[[str], None]
 
 #: Packages whose versions can change a figure; they stand in the summary.
@@ -85,10 +97,16 @@ class _Parts:
     grids: GridPlan | None
     lamps: LampPlan | None
     boards: BoardPlan | None
+    facilities: Mapping[str, FacilityPlan] | None  # None also where the settings name none
 
     @property
     def planned(self) -> list[GridPlan | LampPlan | BoardPlan]:
         return [each for each in (self.grids, self.lamps, self.boards) if each is not None]
+
+    @property
+    def remarks(self) -> list[Remark]:
+        every = [*self.planned, *(self.facilities or {}).values()]
+        return [remark for part in every for remark in part.remarks]
 
 
 def make_plan(
@@ -123,6 +141,8 @@ def make_plan(
         Nothing at all can be planned.
     """
     _check_parts(site, settings, only)
+    for name in settings.facility if "facilities" in only else ():
+        check_facility(site, settings, name)
     if earlier is not None:
         _check_earlier(earlier, site, settings, only)
     report("network")
@@ -131,21 +151,57 @@ def make_plan(
     if "grids" in only:
         report("grids")
         grids = plan_grids(site, network, settings, earlier=earlier)
-    if "lamps" in only:
-        report("lamps")
-        lamps = plan_lamps(site, network, settings)
-    if "boards" in only:
-        report("boards")
-        boards = plan_boards(site, network, settings)
+    for each in _in_order(only, settings):
+        report(each)
+        if each == "lamps":
+            lamps = plan_lamps(site, network, settings, in_light=_to_be_lit(boards, settings))
+        else:
+            areas = None if grids is None else grids.grids
+            shining = _light_for_boards(site, network, settings, lamps)
+            boards = plan_boards(site, network, settings, areas=areas, lamps=shining)
+    facilities = None
+    if "facilities" in only and settings.facility:
+        report("facilities")
+        names = sorted(settings.facility)
+        facilities = {name: plan_facility(site, network, settings, name) for name in names}
     report("summary")
-    parts = _Parts(grids, lamps, boards)
+    parts = _Parts(grids, lamps, boards, facilities)
     layers = _join(site, network, settings, parts, earlier)
-    remarks = [*site.remarks, *network.remarks, *(each for part in parts.planned for each in part.remarks)]
+    remarks = [*site.remarks, *network.remarks, *parts.remarks]
     summary = _summary(site, settings, remarks, parts, earlier)
+    if boards is not None and lamps is not None:
+        summary["boards"]["n_lit_at_night"] = int(layers["boards"]["lit_at_night"].sum())
     bounds = {key: value for part in parts.planned for key, value in part.bounds.items()}
     if grids is not None:
         bounds |= planned_grids(layers["households"])
+    if facilities is not None and site.elevation is not None:
+        bounds |= {
+            "elevation": site.elevation.values,
+            "elevation_transform": np.array(site.elevation.transform),
+        }
     return Plan(layers, summary, _site_as_planned(site, network, parts), bounds)
+
+
+def _in_order(only: Sequence[str], settings: Settings) -> list[str]:
+    """Lamps before boards, unless every board must have a lamp: then lamps are sited to light them too."""
+    order = ("boards", "lamps") if settings.boards.lit_at_night == "require" else ("lamps", "boards")
+    return [each for each in order if each in only]
+
+
+def _to_be_lit(boards: BoardPlan | None, settings: Settings) -> GeoDataFrame | None:
+    """New boards that are planned already and must be lit at night."""
+    if boards is None or settings.boards.lit_at_night != "require":
+        return None
+    return boards.boards[boards.boards["status"] != "existing"].reset_index(drop=True)
+
+
+def _light_for_boards(
+    site: Site, network: AlleyNetwork, settings: Settings, lamps: LampPlan | None
+) -> GeoDataFrame | None:
+    """The lamps that boards may be sited by: those that shine, or with ``require`` all that may."""
+    if settings.boards.lit_at_night == "require":
+        return usable_lamp_sites(site, network, settings)
+    return None if lamps is None else lamps.lamps
 
 
 def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
@@ -157,14 +213,17 @@ def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
             for each in ("grids", "boards")
             if each in only
         ]
+        if "facilities" in only and settings.facility:
+            faults.append("[facility] needs households: add a households layer, or leave it out")
     if "boards" in only and settings.boards.one_per_grid and "grids" not in only:
         faults.append("boards.one_per_grid needs the grids; add them to --only or set it to false")
-    if "boards" in only and settings.boards.lit_at_night == "require" and "lamps" not in only:
-        faults.append("boards.lit_at_night = require needs the lamps; add them to --only or set it to off")
+    if "boards" in only and settings.boards.lit_at_night != "off" and "lamps" not in only:
+        how = settings.boards.lit_at_night
+        faults.append(f"boards.lit_at_night = {how} needs the lamps; add them to --only or set it to off")
     usual = Settings()
     faults += [
         f"[{section}] is not built yet; leave it out"
-        for section in ("facility", "light", "works")
+        for section in ("light", "works")
         if getattr(settings, section) != getattr(usual, section)
     ]
     if settings.public.door_numbers:
@@ -196,13 +255,18 @@ def _join(
     if grids is not None or boards is not None or ways is not None:
         layers["households"] = _households(site, network, settings, parts)
     if lamps is not None:
-        layers["lamps"] = lamps.lamps.assign(grid_id=_grid_at(lamps.lamps, grids))
+        layers["lamps"] = lamps.lamps.assign(grid_id=grid_at(lamps.lamps, grids and grids.grids))
         layers["stretches"] = lamps.stretches
         layers["lamp_ranking"] = lamps.ranking
         layers["lamp_curve"] = lamps.curve
         layers["light_shares"] = _light_shares(site, network, lamps, grids)
     if boards is not None:
-        layers["boards"] = _boards(boards, grids)
+        layers["boards"] = _boards(site, settings, parts)
+    if parts.facilities is not None:
+        kinds = parts.facilities.values()
+        points = pd.concat([each.sites for each in kinds], ignore_index=True)
+        layers["facilities"] = points.assign(grid_id=grid_at(points, grids and grids.grids))
+        layers["facility_walks"] = pd.concat([each.walks for each in kinds], ignore_index=True)
     if earlier is not None:
         given = {"lamps": ("lamp_code", earlier.lamps), "boards": ("board_code", earlier.boards)}
         for name, (code, before) in given.items():
@@ -242,10 +306,15 @@ def _plain_households(site: Site, network: AlleyNetwork, settings: Settings) -> 
     return households.set_geometry(gpd.GeoSeries(at_door, crs=site.crs)).assign(part=0)
 
 
-def _boards(boards: BoardPlan, grids: GridPlan | None) -> GeoDataFrame:
-    """Boards with the grid they stand in and the role that keeps each."""
-    grid_id = _grid_at(boards.boards, grids)
+def _boards(site: Site, settings: Settings, parts: _Parts) -> GeoDataFrame:
+    """Boards with the grid they stand in, the role that keeps each, and whether a lamp is in sight."""
+    boards, grids, lamps = parts.boards, parts.grids, parts.lamps
+    assert boards is not None
+    grid_id = grid_at(boards.boards, grids and grids.grids)
     rows = boards.boards.assign(grid_id=grid_id)
+    if lamps is not None:
+        seen = lamps_in_sight(rows, lamps.lamps, site.layer("buildings"), settings)
+        rows = rows.assign(lit_at_night=np.diff(seen.indptr) > 0)
     if grids is None:
         return rows
     roles = grids.grids.set_index("grid_id")["name"].map("{}党小组".format)
@@ -263,18 +332,6 @@ def _alleys(site: Site, network: AlleyNetwork, settings: Settings, parts: _Parts
     if grids is None:
         return alleys
     return alleys.assign(grid_id=keeping_grids(alleys, grids, site, network, settings))
-
-
-def _grid_at(points: GeoDataFrame, grids: GridPlan | None) -> pd.Series:
-    """The grid whose area each point stands in; the nearest one for a point on a border or outside."""
-    empty = pd.Series(pd.NA, index=points.index, dtype="Int64")
-    if grids is None or points.empty:
-        return empty
-    tree = shapely.STRtree(grids.grids.geometry.to_numpy())
-    point, grid = tree.query_nearest(points.geometry.to_numpy(), all_matches=True)
-    first = DataFrame({"point": point, "grid": grid}).groupby("point")["grid"].min()
-    grid_id = grids.grids["grid_id"].to_numpy()[first.to_numpy()]
-    return pd.Series(grid_id, index=points.index[first.index.to_numpy()], dtype="Int64").reindex(points.index)
 
 
 def _conform(rows: Any, layer: PlanLayer) -> Any:
@@ -337,6 +394,8 @@ def _summary(
         "grids": parts.grids and _plain(parts.grids.figures),
         "lamps": parts.lamps and _plain(parts.lamps.figures),
         "boards": parts.boards and _plain(parts.boards.figures),
+        "facilities": parts.facilities
+        and {name: _plain(each.figures) for name, each in parts.facilities.items()},
     }
     planned = [name for name, section in sections.items() if section is not None]
     plan_id = hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]

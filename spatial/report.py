@@ -28,7 +28,9 @@ _SHEETS = {
     "zones": "楼栋分区表",
     "lamps": "路灯表",
     "boards": "宣传栏表",
+    "facilities": "设施表",
     "alleys": "巷道表",
+    "light_shares": "亮灯公平表",
 }
 _REMARKS = "说明"
 #: What the grid roster has beside the columns of its layer.
@@ -44,7 +46,7 @@ _PLAIN = {
 }
 
 _UNITS = {"m": "metre", "households": "households_unit", "people": "people", "lamps": "lamps_unit"}
-_UNITS_ZH = {"deg": "度", "lm": "流明", "W": "瓦", "CNY": "元"}
+_UNITS_ZH = {"min": "分钟", "deg": "度", "lm": "流明", "W": "瓦", "CNY": "元"}
 _REMARK_COLUMNS = ("kind", "code", "layer", "id", "message", "remedy")
 _CELL_CHARACTERS = 32_767  # the most Excel holds
 
@@ -129,6 +131,11 @@ def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     """Coded values as an office reads them: 新建 or 现有, 灯杆 or 墙装, 普通网格 or 专属网格."""
     if "kind" in rows:
         rows = rows.assign(kind=rows["kind"].map({each: term(each).zh for each in ("ordinary", "exclusive")}))
+    if "unchosen_why" in rows:
+        reasons = {each: term(f"why_{each}").zh for each in ("lit", "no-site", "site-barred", "gains-less")}
+        rows = rows.assign(unchosen_why=rows["unchosen_why"].map(reasons))
+    if "by" in rows:
+        rows = rows.assign(by=rows["by"].map({each: term(each).zh for each in ("grid", "group")}))
     if "status" in rows:
         standing = rows["status"].eq("existing").fillna(False)
         rows = rows.assign(status=standing.map({True: term("existing").zh, False: term("new").zh}))

@@ -481,7 +481,20 @@ _PLAN_LAYERS = (
         "Point",
         "board_code",
         "site_id:text board_code:text status:text rank:int households_served:int:households alley_id:text "
-        "grid_id:int keeper_role:text quarter:text x:float:m y:float:m",
+        "grid_id:int keeper_role:text lit_at_night:bool quarter:text x:float:m y:float:m",
+    ),
+    _plan_layer(
+        "facilities",
+        "Point",
+        "facility site_id",
+        "facility:text site_id:text status:text rank:int served:float capacity:float alley_id:text "
+        "grid_id:int quarter:text x:float:m y:float:m",
+    ),
+    _plan_layer(
+        "facility_walks",
+        None,
+        "facility household_id",
+        "facility:text household_id:text! demand:float! site_id:text walk_m:float:m walk_min:float:min",
     ),
     _plan_layer(
         "alleys",
@@ -517,6 +530,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "grids",
         "lamps",
         "boards",
+        "facilities",
     ),
     "grids": (
         "n",
@@ -574,6 +588,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "way_lit_elderly",
         "way_lit_mean_before",
     ),
+    "facilities": (),  # one section per table [facility.<name>], each with the keys of FACILITY
     "boards": (
         "n_chosen",
         "households_served",
@@ -585,8 +600,28 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "gap",
         "bound_by",
         "bound_served",
+        "n_lit_at_night",
     ),
 }
+
+
+#: The figures of one kind of facility in the summary; walks are in its ``unit``.
+FACILITY = (
+    "n_chosen",
+    "n_existing",
+    "unit",
+    "limit",
+    "demand",
+    "served",
+    "share_served",
+    "bound_served",
+    "total_walk",
+    "walk_mean",
+    "walk_max",
+    "bound_walk",
+    "gap",
+    "bound_by",
+)
 
 
 @dataclass(frozen=True)
@@ -654,6 +689,10 @@ def _terms() -> dict[str, Term]:
         "alley_m": ("巷道长度", "Length of alley"),
         "dark_rank": ("暗度名次", "Rank by darkness"),
         "unchosen_why": ("未装原因", "Why no new lamp"),
+        "why_lit": ("已全部照亮", "All of it is lit"),
+        "why_no-site": ("没有点位能照到", "No site could light it"),
+        "why_site-barred": ("能照到的点位不能用", "The sites that could may not be used"),
+        "why_gains-less": ("别处新增更多", "Lamps elsewhere add more"),
         "unchosen_site_id": ("最近未选点", "Nearest site not chosen"),
         "unchosen_gain_m": ("可新增亮灯", "Metres it would add"),
         "light_shares": ("亮灯公平", "Light by grid and group"),
@@ -667,8 +706,15 @@ def _terms() -> dict[str, Term]:
         "boards": ("宣传栏", "Notice boards"),
         "board": ("宣传栏", "Notice board"),
         "board_code": ("栏号", "Board"),
+        "lit_at_night": ("夜间可读", "Readable at night"),
         "households_served": ("服务户数", "Households served"),
         "stretches": ("路段", "Stretches"),
+        "facilities": ("设施", "Facilities"),
+        "facility_walks": ("设施步行", "Walks to facilities"),
+        "served": ("服务量", "Served"),
+        "demand": ("需求", "Demand"),
+        "walk_m": ("步行距离", "Walk"),
+        "walk_min": ("步行时间", "Walking time"),
         "lamp_ranking": ("安装次序", "Order of installation"),
         "lamp_curve": ("数量与效果", "Lamps and light"),
         "new": ("新建", "New"),

@@ -153,6 +153,7 @@ def _plan_layers(least: int) -> dict[str, Any]:
         "boards": _table(
             "boards", [_at(Point(60, -2))], site_id=["B1"], board_code=["B01"], status=["candidate"],
             rank=[1], households_served=[10], alley_id=["A"], grid_id=[2], keeper_role=["第02网格党小组"],
+            lit_at_night=[False],
             x=[EAST + 60], y=[NORTH - 2],
         ),
         "alleys": _table(
@@ -270,8 +271,9 @@ def _summary(least: int) -> dict[str, Any]:
         "boards": {
             "n_chosen": 1, "households_served": 10, "share_served": 10 / 12, "total_walk_m": 535.0,
             "walk_mean_m": 535 / 11, "walk_max_m": 63.0, "bound_household_m": 535.0, "gap": 0.0,
-            "bound_by": "hand", "bound_served": 10,
+            "bound_by": "hand", "bound_served": 10, "n_lit_at_night": 0,
         },
+        "facilities": None,
     }  # fmt: skip
 
 

@@ -277,6 +277,7 @@ CELLS = [
     ("light_shares", "id", "4", "id = '3'", "light_shares.id"),
     ("boards", "households_served", 11, "site_id = 'B1'", "boards.households_served"),
     ("boards", "rank", 2, "site_id = 'B1'", "boards.rank"),
+    ("boards", "lit_at_night", 1, "site_id = 'B1'", "boards.lit_at_night"),
     ("alleys", "name", "西巷", "alley_id = 'B'", "alleys.name"),
     ("alleys", "length_m", 60.01, "alley_id = 'B'", "alleys.length_m"),
     ("alleys", "lit_m", 30.01, "alley_id = 'B'", "alleys.lit_m"),
@@ -326,7 +327,7 @@ def sections() -> Iterator[tuple[str, str, Any]]:
     yield from (
         ("boards", name, 7) for name in ("n_chosen", "households_served", "total_walk_m", "walk_mean_m")
     )
-    yield from (("boards", name, 0.5) for name in ("share_served", "walk_max_m", "gap"))
+    yield from (("boards", name, 0.5) for name in ("share_served", "walk_max_m", "gap", "n_lit_at_night"))
 
 
 def with_bounds(folder: Path, **arrays: list[int]) -> set[tuple[str, str]]:

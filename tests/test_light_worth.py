@@ -20,7 +20,7 @@ from spatial.network import build_network
 from spatial.plan import make_plan, write_plan
 from spatial.settings import read_settings
 from spatial.siting import LampPlan, plan_lamps
-from spatial.siting.demand import at_most_one, too_near
+from spatial.siting.candidates import at_most_one, too_near
 from spatial.siting.ways import ways_home
 from spatial.siting.weights import worth_of_light
 from tests.drawn import layer

@@ -12,10 +12,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csgraph
 
 from spatial.errors import InfeasibleError
-from spatial.solve import Sides, cover_bound, cover_curve, max_cover, p_median, set_cover, set_partition
+from spatial.solve import (
+    Sides,
+    capacitated_median,
+    cover_bound,
+    cover_curve,
+    max_cover,
+    p_median,
+    set_cover,
+    set_partition,
+)
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -244,6 +254,32 @@ def test_choices_that_keep_to_sides_agree_with_trying_every_one(seed: int, n: in
     sizes = choices.sum(axis=1)[served >= most.value / 2]
     fewest = set_cover(sparse.csr_array(walk <= cap), weight, target=most.value / 2, sides=sides)
     assert fewest.value == fewest.bound == sizes.min()
+
+
+@given(seed=seeds, n=st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_what_sites_have_room_for_agrees_with_trying_every_choice(seed: int, n: int) -> None:
+    """Rows of weight one fit in whatever room is left, so that shares of rows gain nothing."""
+    random = np.random.default_rng(seed)
+    walk, near = random.integers(0, 12, (7, 4)).astype(float), random.random((7, 4)) < 0.7
+    capacity = random.integers(1, 5, 4).astype(float)
+    best = (0, 0.0)
+    for chosen in (each for each in all_choices(4) if each.sum() <= n):
+        room = np.repeat(np.flatnonzero(chosen), capacity[chosen].astype(int))
+        cost = np.where(near[:, room], walk[:, room] - 1000.0, 0.0)
+        row, place = linear_sum_assignment(cost)
+        on = near[row, room[place]]
+        best = max(best, (int(on.sum()), -float(walk[row, room[place]][on].sum())))
+    found = capacitated_median(stored(walk, near), np.ones(7), capacity, n=n)
+    assert (found.served.value, -found.walk.value) == (found.served.bound, -found.walk.bound) == best
+    assert (np.bincount(found.site[found.site >= 0], minlength=4) <= capacity).all()
+
+
+def test_rows_are_handed_out_whole() -> None:
+    #  two rows of 3 to a site with room for 5: one goes, and the bound knows shares only
+    found = capacitated_median(sparse.csr_array(np.ones((2, 1))), [3.0, 3.0], np.array([5.0]), n=1)
+    assert found.served.value == 3.0 and found.served.bound == 5.0
+    assert sorted(found.site) == [-1, 0]
 
 
 def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:

@@ -23,6 +23,7 @@ from spatial.audit.book import Book, read_book, shape_faults
 from spatial.audit.bound import bound_faults
 from spatial.audit.declared import declared_faults
 from spatial.audit.exclusive import exclusive_faults, find_enclaves, ordinary_book
+from spatial.audit.facilities import facility_faults
 from spatial.audit.grids import count_grids, grid_faults
 from spatial.audit.home import home_faults
 from spatial.audit.lamps import lamp_faults
@@ -92,6 +93,9 @@ def recount(folder: Path) -> Audit:
         faults += remarks
     if book.has("boards"):
         remarks, figures["boards"] = board_faults(book)
+        faults += remarks
+    if book.has("facilities"):
+        remarks, figures["facilities"] = facility_faults(book)
         faults += remarks
     return Audit(tuple(faults), {name: figures[name] for name in sorted(figures)})
 

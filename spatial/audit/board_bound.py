@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, say
+from spatial.audit.light import recount_usable
+from spatial.audit.night import lit_places
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark, fault
 from spatial.network import doors, snap_points
@@ -59,7 +62,7 @@ def proved_walk_m(book: Book) -> float:
     price_m, far_m = book.bounds["boards_price_m"], float(book.bounds["boards_far_price_m"][0])
     walk_m = _walks_m(book)
     longest_m = max(float(walk_m.max(where=np.isfinite(walk_m), initial=0.0)), settings.walk_m)
-    walk_m[status == "forbidden"] = np.inf
+    walk_m[unusable(book)] = np.inf
     n = settings.n_boards + int((status == "existing").sum())
     must, never = _forced(walk_m <= settings.walk_m, households, book, served=served, n=n)
     walk_m[never] = np.inf
@@ -78,6 +81,20 @@ def proved_walk_m(book: Book) -> float:
     return float(weight @ price_m + worth_m[must].sum() + free.sum() - given_back_m)
 
 
+def unusable(book: Book) -> Bools:
+    """Sites of site.gpkg where no board may stand: forbidden, too near to a sure one, or in the dark."""
+    sites, settings = book.site.layer("board_sites"), book.settings.boards
+    points = sites.geometry.to_numpy()
+    sure = sites["status"].isin(["existing", "required"]).to_numpy(bool)
+    beside = (shapely.distance(points[:, None], points[sure][None, :]) < settings.apart_m).any(axis=1)
+    dark = np.zeros(len(sites), bool)
+    if settings.lit_at_night == "require":
+        lamps = book.site.layer("lamp_sites")
+        may = recount_usable(book)
+        dark = ~lit_places(book, points, lamps.geometry.to_numpy()[may])
+    return (sites["status"] == "forbidden").to_numpy(bool) | ((beside | dark) & ~sure)
+
+
 def _has_board(book: Book) -> Bools:
     """Which households of site.gpkg the plan gives a board to."""
     said = book.layers["households"].drop_duplicates("household_id").set_index("household_id")["board_id"]
@@ -90,7 +107,7 @@ def _forced(within: Bools, households: Floats, book: Book, *, served: int, n: in
     A household is worth one less its price for nothing, and a site the prices of those it serves.
     """
     status = book.site.layer("board_sites")["status"].to_numpy(object)
-    must, never = np.isin(status, ("existing", "required")), status == "forbidden"
+    must, never = np.isin(status, ("existing", "required")), unusable(book)
     price = np.clip(book.bounds["boards_served_price"], 0.0, households)
     servable = within[~never].any(axis=0)
     worth = within @ price

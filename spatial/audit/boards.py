@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
-from spatial.audit.board_bound import board_bound_faults
+from spatial.audit.board_bound import board_bound_faults, unusable
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that
+from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that, say
+from spatial.audit.night import lit_places
 from spatial.audit.sites import place_faults, site_faults
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark
@@ -49,6 +51,9 @@ def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
         *_walk_faults(book, walked),
         *column_differs(at, ids, boards["households_served"], _served_by(book, walked)),
         *_keeper_faults(book),
+        *_apart_faults(book),
+        *_per_grid_faults(book),
+        *_night_faults(book),
         *board_bound_faults(book),
         *figures_differ("boards", said, figures),
     ]
@@ -132,6 +137,7 @@ def _figures(book: Book, walked: _Walked) -> dict[str, Any]:
         "walk_mean_m": total_m / int(weight.sum()) if weight.size else None,
         "walk_max_m": float(walk_m.max()) if weight.size else None,
         "gap": _gap(book),
+        "n_lit_at_night": int(_lit_at_night(book).sum()) if book.has("lamps") else None,
     }
 
 
@@ -143,6 +149,81 @@ def _gap(book: Book) -> float | None:
         return (bound - value) / bound if bound else 0.0
     value, bound = said["total_walk_m"], said["bound_household_m"]
     return (value - bound) / bound if bound else None if bound is None else 0.0
+
+
+def _apart_faults(book: Book) -> Iterator[Remark]:
+    """Chosen boards nearer to another board than ``apart_m``; required ones stand where they must."""
+    boards, apart_m = book.layers["boards"], book.settings.boards.apart_m
+    points = boards.geometry.to_numpy()
+    near = shapely.distance(points[:, None], points[None, :]) < apart_m - LENGTH_M
+    np.fill_diagonal(near, False)
+    beside = near.any(axis=1) & (boards["status"] == "candidate").to_numpy(bool)
+    text = f"are chosen and stand less than {say(apart_m)} m from another board"
+    yield from rows_that(beside, boards["site_id"], "boards-too-near", text, at="boards.geometry")
+
+
+def _per_grid_faults(book: Book) -> Iterator[Remark]:
+    """Grids without a board, or with two new ones, where every grid should have one."""
+    if not book.settings.boards.one_per_grid or "grids" not in book.layers:
+        return
+    boards, sites = book.layers["boards"], book.site.layer("board_sites")
+    areas = book.layers["grids"].geometry.to_numpy()
+    far = (
+        snap_points(
+            book.network,
+            sites.geometry.to_numpy(),
+            max_access_m=book.settings.input.max_access_m,
+            barriers=book.site.layer("barriers"),
+        ).edge
+        < 0
+    )
+    sure = sites["status"].isin(["existing", "required"]).to_numpy(bool)
+    usable = sites[sure | ~(far | unusable(book))]
+    tree = shapely.STRtree(areas)
+    can = np.unique(tree.query_nearest(usable.geometry.to_numpy(), all_matches=False)[1])
+    standing = boards[boards["status"] == "existing"]
+    has = np.bincount(_grid_rows(book, boards), minlength=len(areas))
+    stands = np.bincount(_grid_rows(book, standing), minlength=len(areas))
+    ids = book.layers["grids"]["grid_id"]
+    if book.settings.boards.n_boards >= int((stands[can] == 0).sum()):
+        without = np.isin(np.arange(len(areas)), can) & (has == 0)
+        yield from rows_that(without, ids, "grid-without-board", "have no board", at="boards.grid_id")
+    else:
+        twice = has > np.maximum(stands, 1)
+        yield from rows_that(
+            twice, ids, "grid-with-two-boards", "have more than one board", at="boards.grid_id"
+        )
+
+
+def _grid_rows(book: Book, boards: Any) -> Ints:
+    rows = pd.Index(book.layers["grids"]["grid_id"]).get_indexer(boards["grid_id"])
+    return rows[rows >= 0].astype(np.int64)
+
+
+def _lit_at_night(book: Book) -> Bools:
+    return lit_places(
+        book, book.layers["boards"].geometry.to_numpy(), book.layers["lamps"].geometry.to_numpy()
+    )
+
+
+def _night_faults(book: Book) -> Iterator[Remark]:
+    """Boards that are said to have a lamp in sight and don't, or should have and don't."""
+    boards = book.layers["boards"]
+    said = boards["lit_at_night"]
+    if not book.has("lamps"):
+        text = "say whether a lamp is in sight, but no lamps were planned"
+        yield from rows_that(
+            said.notna(), boards["site_id"], "figure-differs", text, at="boards.lit_at_night"
+        )
+        return
+    lit = _lit_at_night(book)
+    wrong = said.isna().to_numpy(bool) | (said.fillna(False).to_numpy(bool) != lit)
+    text = "are readable at night or not, other than recounted"
+    yield from rows_that(wrong, boards["site_id"], "figure-differs", text, at="boards.lit_at_night")
+    if book.settings.boards.lit_at_night == "require":
+        dark = ~lit & (boards["status"] != "existing").to_numpy(bool)
+        text = "are new and have no lamp in sight"
+        yield from rows_that(dark, boards["site_id"], "board-dark", text, at="boards.lit_at_night")
 
 
 def _keeper_faults(book: Book) -> Iterator[Remark]:

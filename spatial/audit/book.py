@@ -39,6 +39,7 @@ _SECTION_LAYERS = {
     "grids": ("grids", "households", "zones"),
     "lamps": ("lamps", "lamp_ranking", "lamp_curve", "light_shares", "stretches"),
     "boards": ("boards", "households"),
+    "facilities": ("facilities", "facility_walks"),
 }
 
 

@@ -85,13 +85,13 @@ def _budget_faults(book: Book) -> Iterator[Remark]:
 
 
 def _apart_faults(book: Book) -> Iterator[Remark]:
-    """New lamps nearer to another lamp than ``apart_m``."""
+    """Chosen lamps nearer to another lamp than ``apart_m``; required ones stand where they must."""
     lamps, apart_m = book.layers["lamps"], book.settings.lamps.apart_m
     points = lamps.geometry.to_numpy()
-    new = (lamps["status"] != "existing").to_numpy(bool)
+    free = (lamps["status"] == "candidate").to_numpy(bool)
     a, b = too_near(points, points, apart_m - LENGTH_M) if apart_m else np.zeros((2, 0), np.int64)
-    beside = np.isin(np.arange(len(lamps)), a[(a != b) & new[a]])
-    text = f"are new and stand less than {say(apart_m)} m from another lamp"
+    beside = np.isin(np.arange(len(lamps)), a[(a != b) & free[a]])
+    text = f"are chosen and stand less than {say(apart_m)} m from another lamp"
     yield from rows_that(beside, lamps["site_id"], "lamps-too-near", text, at="lamps.geometry")
 
 

@@ -12,7 +12,7 @@ from pandas import DataFrame
 from spatial.audit.book import Book
 from spatial.audit.rays import Pieces, Spans, cut_pieces, lit_spans
 
-__all__ = ["Light", "Worth", "recount_light", "refused_walls", "too_near"]
+__all__ = ["Light", "Worth", "recount_light", "recount_usable", "refused_walls", "too_near"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,7 +80,6 @@ class Light:
 def recount_light(book: Book) -> Light:
     """What every lamp site can light, by trying, and which sites shine in the plan."""
     sites, settings = book.site.layer("lamp_sites"), book.settings.lamps
-    sure = sites["status"].isin(["existing", "required"]).to_numpy(bool)
     network = book.network
     lit = network.alleys["lit"].fillna(False).to_numpy(bool)
     status = sites["status"].to_numpy(object)
@@ -99,11 +98,17 @@ def recount_light(book: Book) -> Light:
         lit.size,
         lit[network.edge_alley],
         existing,
-        (status != "forbidden")
-        & ~refused_walls(sites)
-        & (sure | ~_beside(sites.geometry.to_numpy(), sure, settings.apart_m)),
+        recount_usable(book),
         sites["site_id"].isin(book.layers["lamps"]["site_id"]).to_numpy(bool),
     )
+
+
+def recount_usable(book: Book) -> Bools:
+    """Lamp sites where a lamp stands or may: not forbidden, not refused, not too near to one that is sure."""
+    sites = book.site.layer("lamp_sites")
+    sure = sites["status"].isin(["existing", "required"]).to_numpy(bool)
+    beside = _beside(sites.geometry.to_numpy(), sure, book.settings.lamps.apart_m)
+    return (sites["status"] != "forbidden").to_numpy(bool) & ~refused_walls(sites) & (sure | ~beside)
 
 
 def too_near(points: NDArray[np.object_], others: NDArray[np.object_], apart_m: float) -> Ints:

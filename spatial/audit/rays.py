@@ -15,10 +15,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-__all__ = ["Pieces", "Spans", "cut_pieces", "lit_spans", "ranges"]
+__all__ = ["ANY_INSIDE", "SHRINK_M", "Pieces", "Spans", "cut_pieces", "lit_spans", "ranges"]
 
 SHRINK_M = 1e-3  # a wall lamp is not blocked by its own wall
-_ANY_INSIDE = "T********"  # some point of the sight line lies in the inside of the building
+ANY_INSIDE = "T********"  # some point of the sight line lies in the inside of the building
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -227,7 +227,7 @@ def _blocked(
 ) -> NDArray[np.bool_]:
     """Which sight lines have some point inside a wall."""
     line, wall = tree.query(sight, predicate="intersects")
-    inside = shapely.relate_pattern(sight[line], walls[wall], _ANY_INSIDE)
+    inside = shapely.relate_pattern(sight[line], walls[wall], ANY_INSIDE)
     blocked = np.zeros(sight.size, bool)
     blocked[line[inside]] = True
     return blocked

@@ -1,8 +1,23 @@
-"""Where lamps and notice boards stand: candidates, the choice with its proven bound, and its tables."""
+"""Where lamps, boards and other facilities stand: candidates, the choice with its bound, and its tables."""
 
 from spatial.siting.boards import BoardPlan, plan_boards
-from spatial.siting.candidates import made_sites
-from spatial.siting.lamps import LampPlan, plan_lamps
+from spatial.siting.candidates import grid_at, made_sites
+from spatial.siting.facility import FacilityPlan, check_facility, plan_facility
+from spatial.siting.lamps import LampPlan, plan_lamps, usable_lamp_sites
 from spatial.siting.lighting import light_shares
+from spatial.siting.night import lamps_in_sight
 
-__all__ = ["BoardPlan", "LampPlan", "light_shares", "made_sites", "plan_boards", "plan_lamps"]
+__all__ = [
+    "BoardPlan",
+    "FacilityPlan",
+    "LampPlan",
+    "check_facility",
+    "grid_at",
+    "lamps_in_sight",
+    "light_shares",
+    "made_sites",
+    "plan_boards",
+    "plan_facility",
+    "plan_lamps",
+    "usable_lamp_sites",
+]

@@ -2,12 +2,15 @@
 
 A walk is the way from the door to the board: both offsets from the centre-line and the network
 distance between. It is counted once per household of a row.
+
+Boards may be asked to stand apart, one in each grid, and in sight of a lamp, so that they can be read at
+night. Where that is only preferred, a walk to a board in the dark counts a tenth more in the choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +21,32 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import sparse
 
-from spatial.errors import DataError, Remark, doubt, first_ids
+from spatial.errors import DataError, InfeasibleError, Remark, doubt, first_ids
 from spatial.load import Site
-from spatial.network import AlleyNetwork, Stops, doors, snap_points, walks
+from spatial.network import AlleyNetwork, Stops, doors, snap_points
 from spatial.settings import Settings
-from spatial.siting.candidates import candidate_sites, geographic_order, unreachable_doubt
-from spatial.solve import Solution, cover_limits, gap_between, max_cover, p_median, within
+from spatial.siting.candidates import (
+    among,
+    at_most_one,
+    candidate_sites,
+    geographic_order,
+    grid_at,
+    near_doubt,
+    too_near,
+    unreachable_doubt,
+)
+from spatial.siting.night import lamps_in_sight
+from spatial.siting.service import (
+    LAGRANGIAN,
+    Service,
+    Walked,
+    least_walk,
+    most_served,
+    nearest,
+    ranks,
+    way_walks,
+)
+from spatial.solve import Sides, Solution, gap_between
 
 __all__ = ["BoardPlan", "plan_boards"]
 
@@ -33,7 +56,6 @@ BoolArray = NDArray[np.bool_]
 
 PAIRS = 20_000_000  # door and site; with more, walks end at some multiple of walk_m
 FAR_TIMES = 6.0
-LAGRANGIAN = "Lagrangian"
 
 
 @dataclass(frozen=True)
@@ -51,23 +73,19 @@ class BoardPlan:
 @dataclass(frozen=True)
 class _Task:
     sites: GeoDataFrame
-    households: FloatArray  # per row
-    walk_m: sparse.csr_array  # rows × sites, zeros stored
-    limit_m: float  # pairs farther apart are not in walk_m
-    existing: BoolArray
-    required: BoolArray
-    barred: BoolArray
+    service: Service
+    clashing: BoolArray  # required, and too near to another that is sure
+    dark: BoolArray | None  # no lamp that shines, or may, in sight; None where that does not matter
 
 
-@dataclass(frozen=True)
-class _Walked:
-    """Who walks where."""
-
-    board: IntArray  # row of the nearest board's site; −1 none can be reached
-    walk_m: FloatArray  # NaN where none
-
-
-def plan_boards(site: Site, network: AlleyNetwork, settings: Settings) -> BoardPlan:
+def plan_boards(
+    site: Site,
+    network: AlleyNetwork,
+    settings: Settings,
+    *,
+    areas: GeoDataFrame | None = None,
+    lamps: GeoDataFrame | None = None,
+) -> BoardPlan:
     """Choose board sites and say who walks how far.
 
     Parameters
@@ -77,6 +95,10 @@ def plan_boards(site: Site, network: AlleyNetwork, settings: Settings) -> BoardP
     network : AlleyNetwork
     settings : Settings
         Section ``boards``. ``n_boards`` counts new boards, required ones included.
+    areas : GeoDataFrame, optional
+        grid_id and polygons of the grids, for ``one_per_grid``.
+    lamps : GeoDataFrame, optional
+        The lamps that shine, for ``lit_at_night = prefer``; with ``require`` the sites where one may stand.
 
     Returns
     -------
@@ -87,9 +109,9 @@ def plan_boards(site: Site, network: AlleyNetwork, settings: Settings) -> BoardP
     Raises
     ------
     DataError
-        More sites are required than ``n_boards``, fewer can be used, or a setting is not built yet.
+        More sites are required than ``n_boards``, fewer can be used, or no choice keeps to what the settings
+        ask for.
     """
-    _refuse_unbuilt(settings)
     sites, made = candidate_sites(site, network, settings, layer="board_sites")
     door = doors(site, network, settings)
     stops = snap_points(
@@ -98,79 +120,132 @@ def plan_boards(site: Site, network: AlleyNetwork, settings: Settings) -> BoardP
         max_access_m=settings.input.max_access_m,
         barriers=site.layer("barriers"),
     )
-    task = _task(site, network, settings, sites, door, stops)
+    task = _task(site, network, settings, sites, door, stops, areas=areas, lamps=lamps)
     _check_numbers(task, settings)
-    served = _most_served(task, settings)
-    chosen, walk = _least_walk(task, settings, served)
-    at = _nearest(network, door, stops, chosen)
+    try:
+        served = most_served(task.service)
+        chosen, walk = served.chosen, None
+        if settings.boards.goal == "least-walk":
+            avoid = task.dark if settings.boards.lit_at_night == "prefer" else None
+            chosen, walk = least_walk(task.service, served, avoid=avoid)
+    except InfeasibleError:
+        raise DataError(
+            "the boards can't be planned",
+            [
+                f"no {settings.boards.n_boards} boards keep to {_asked(settings)}; "
+                "ask for less, or add board sites"
+            ],
+        ) from None
+    rows = np.flatnonzero(chosen)
+    at = nearest(way_walks(network, door, stops.take(rows)), rows)
     boards = _board_table(task, settings, chosen, at)
     ids = site.layer("households")["household_id"]
-    board_id = pd.Series(sites["site_id"].to_numpy(dtype=object)[at.board], dtype="str").where(at.board >= 0)
+    board_id = pd.Series(sites["site_id"].to_numpy(dtype=object)[at.site], dtype="str").where(at.site >= 0)
     remarks = _remarks(settings, ids, door, at, served, walk)
     far = stops.edge < 0
     if far.any():
         remarks.append(
             unreachable_doubt(sites, far, layer="board_sites", max_access_m=settings.input.max_access_m)
         )
+    if task.clashing.any():
+        remarks.append(near_doubt(sites, task.clashing, layer="board_sites", apart_m=settings.boards.apart_m))
     return BoardPlan(
         sites=sites,
         boards=boards,
-        households=DataFrame({"household_id": ids, "board_id": board_id, "walk_to_board_m": at.walk_m}),
+        households=DataFrame({"household_id": ids, "board_id": board_id, "walk_to_board_m": at.walk}),
         figures=_figures(task, settings, chosen, at, served, walk),
         bounds=_bounds(task, served, walk),
         remarks=(*made, *remarks),
     )
 
 
-def _refuse_unbuilt(settings: Settings) -> None:
-    usual = {"one_per_grid": False, "apart_m": 0.0, "lit_at_night": "off"}
-    faults = [
-        f"boards.{key} = {_toml(getattr(settings.boards, key))} is not built yet; use {_toml(value)}"
-        for key, value in usual.items()
-        if getattr(settings.boards, key) != value
-    ]
-    if faults:
-        raise DataError("the board settings can't be planned", faults)
-
-
-def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _asked(settings: Settings) -> str:
+    """The settings that boards have to keep to besides their number, for messages."""
+    boards = settings.boards
+    asked = {
+        f"boards.apart_m = {boards.apart_m:g}": boards.apart_m > 0,
+        "boards.one_per_grid = true": boards.one_per_grid,
+        "boards.lit_at_night = require": boards.lit_at_night == "require",
+    }
+    return ", ".join(each for each, is_set in asked.items() if is_set) or "the settings"
 
 
 def _task(
-    site: Site, network: AlleyNetwork, settings: Settings, sites: GeoDataFrame, door: Stops, stops: Stops
+    site: Site,
+    network: AlleyNetwork,
+    settings: Settings,
+    sites: GeoDataFrame,
+    door: Stops,
+    stops: Stops,
+    *,
+    areas: GeoDataFrame | None,
+    lamps: GeoDataFrame | None,
 ) -> _Task:
+    boards = settings.boards
     many = len(door.edge) * len(stops.edge) > PAIRS
-    limit_m = FAR_TIMES * settings.boards.walk_m if many else np.inf
+    limit_m = FAR_TIMES * boards.walk_m if many else np.inf
     status = sites["status"].to_numpy(dtype=object)
-    return _Task(
-        sites=sites,
-        households=site.layer("households")["households"].to_numpy(dtype=np.float64),
-        walk_m=_walks_m(network, door, stops, limit_m=limit_m),
-        limit_m=limit_m,
-        existing=status == "existing",
-        required=status == "required",
-        barred=(status == "forbidden") | ((stops.edge < 0) & (status == "candidate")),
+    existing, required = status == "existing", status == "required"
+    sure = existing | required
+    barred = (status == "forbidden") | ((stops.edge < 0) & (status == "candidate"))
+    near = too_near(shapely.get_coordinates(sites.geometry.to_numpy()), boards.apart_m)
+    beside = near @ sure.astype(np.int64) > 0
+    barred |= beside & ~sure
+    dark = None
+    if boards.lit_at_night != "off" and lamps is not None:
+        dark = np.diff(lamps_in_sight(sites, lamps, site.layer("buildings"), settings).indptr) == 0
+    if dark is not None and boards.lit_at_night == "require":
+        barred |= dark & ~sure
+    sides = at_most_one(among(near, ~barred & ~sure))
+    if boards.one_per_grid:
+        sides = sides.and_(_one_per_grid(grid_at(sites, areas), sure | ~barred, existing, boards.n_boards))
+    service = Service(
+        weight=site.layer("households")["households"].to_numpy(dtype=np.float64),
+        walk=way_walks(network, door, stops, limit_m=limit_m),
+        limit=boards.walk_m,
+        n=boards.n_boards,
+        existing=existing,
+        required=required,
+        barred=barred,
+        sides=sides,
+        effort=settings.work.effort,
+        seed=settings.work.seed,
     )
+    return _Task(sites, service, beside & required, dark)
 
 
-def _walks_m(network: AlleyNetwork, door: Stops, stops: Stops, *, limit_m: float) -> sparse.csr_array:
-    """Walks from door to board, offsets included."""
-    found = walks(network, door, stops, limit_m=limit_m)
-    row = np.repeat(np.arange(len(door.edge)), np.diff(found.indptr))
-    walk_m = found.distance_m + door.offset_m[row] + stops.offset_m[found.indices]
-    return sparse.csr_array((walk_m, found.indices, found.indptr), shape=(len(door.edge), len(stops.edge)))
+def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_boards: int) -> Sides:
+    """With as many boards as grids at least one in each that has a site, with fewer no two in one.
+
+    A grid where a board stands already has its one; what stands there is not counted against it.
+    """
+    known = usable & grid_id.notna().to_numpy()
+    names, grid = np.unique(grid_id[known].to_numpy(dtype=np.int64), return_inverse=True)
+    n_grids = len(names)
+    use = sparse.csr_array(
+        (np.ones(int(known.sum())), (grid, np.flatnonzero(known))), shape=(n_grids, len(usable))
+    )
+    standing = np.bincount(grid[existing[known]], minlength=n_grids)
+    if n_boards >= int((standing == 0).sum()):
+        return Sides.at_least(use, np.ones(n_grids))
+    return Sides.at_most(use, np.maximum(standing, 1.0))
 
 
 def _check_numbers(task: _Task, settings: Settings) -> None:
     n, ids = settings.boards.n_boards, task.sites["site_id"]
-    n_required = int(task.required.sum())
-    n_usable = int((~task.existing & ~task.barred).sum())
+    n_required = int(task.service.required.sum())
+    n_usable = int((~task.service.existing & ~task.service.barred).sum())
     faults = []
+    unlit = np.zeros_like(task.service.required) if task.dark is None else task.service.required & task.dark
+    if settings.boards.lit_at_night == "require" and unlit.any():
+        faults.append(
+            f"boards.lit_at_night is require but no lamp can stand in sight of {int(unlit.sum())} required "
+            f"sites ({first_ids(ids[unlit])}); add lamp sites there or require fewer"
+        )
     if n_required > n:
         faults.append(
-            f"boards.n_boards is {n} but {n_required} sites are required ({first_ids(ids[task.required])}); "
-            "allow more boards or require fewer"
+            f"boards.n_boards is {n} but {n_required} sites are required "
+            f"({first_ids(ids[task.service.required])}); allow more boards or require fewer"
         )
     if n_usable < n:
         faults.append(
@@ -181,84 +256,15 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
         raise DataError("the boards can't be planned", faults)
 
 
-def _most_served(task: _Task, settings: Settings) -> Solution:
-    """Step 1: the most households within ``walk_m``."""
-    return max_cover(
-        within(task.walk_m, settings.boards.walk_m),
-        task.households,
-        n=settings.boards.n_boards - int(task.required.sum()),
-        fixed=task.existing | task.required,
-        barred=task.barred,
-        effort=settings.work.effort,
-        seed=settings.work.seed,
-    )
-
-
-def _least_walk(task: _Task, settings: Settings, served: Solution) -> tuple[BoolArray, Solution | None]:
-    """Step 2: the least walk of all who can reach a site, with as many served as step 1 found."""
-    if settings.boards.goal == "most-served":
-        return served.chosen, None
-    reached = np.flatnonzero(np.diff(task.walk_m.indptr))
-    if not len(reached):
-        return served.chosen, None
-    fixed, n = task.existing | task.required, settings.boards.n_boards - int(task.required.sum())
-    sure, never = cover_limits(
-        within(task.walk_m, settings.boards.walk_m),
-        task.households,
-        served.duals,
-        n=n,
-        least=served.value,
-        fixed=fixed,
-        barred=task.barred,
-    )
-    walk = p_median(
-        task.walk_m[reached],
-        task.households[reached],
-        n=n - int((sure & ~fixed).sum()),
-        unreached=_unreached_m(task, settings),
-        fixed=sure,
-        barred=never,
-        cap=settings.boards.walk_m,
-        least_served=served.value,
-        start=served.chosen,
-        effort=settings.work.effort,
-        seed=settings.work.seed,
-    )
-    ruled_out = int((never & ~task.barred).sum() + (sure & ~fixed).sum())
-    if ruled_out and walk.bound_by == LAGRANGIAN:
-        walk = replace(walk, bound_by=f"{LAGRANGIAN}, {ruled_out} sites settled by those served")
-    return walk.chosen, walk
-
-
-def _unreached_m(task: _Task, settings: Settings) -> float:
-    """What a household counts that can reach no board: the longest walk there is."""
-    longest_m = float(task.walk_m.data.max(initial=0.0))
-    return max(longest_m, np.nextafter(settings.boards.walk_m, np.inf))
-
-
-def _nearest(network: AlleyNetwork, door: Stops, stops: Stops, chosen: BoolArray) -> _Walked:
-    """The nearest board of each door, of equally near ones the first."""
-    rows = np.flatnonzero(chosen)
-    walk_m = _walks_m(network, door, stops.take(rows), limit_m=np.inf)
-    row = np.repeat(np.arange(len(door.edge)), np.diff(walk_m.indptr))
-    order = np.lexsort((walk_m.indices, walk_m.data, row))
-    reached, first = np.unique(row[order], return_index=True)
-    board = np.full(len(door.edge), -1, dtype=np.int64)
-    nearest_m = np.full(len(door.edge), np.nan)
-    board[reached] = rows[walk_m.indices[order][first]]
-    nearest_m[reached] = walk_m.data[order][first]
-    return _Walked(board, nearest_m)
-
-
-def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: _Walked) -> GeoDataFrame:
+def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: Walked) -> GeoDataFrame:
     """The boards, named from north to south and west to east."""
     rows = np.flatnonzero(chosen)
     rows = rows[geographic_order(shapely.get_coordinates(task.sites.geometry.to_numpy()[rows]))]
     boards = task.sites.iloc[rows].reset_index(drop=True)
     xy = shapely.get_coordinates(boards.geometry.to_numpy())
-    near = np.flatnonzero(at.walk_m <= settings.boards.walk_m)
-    served = np.bincount(at.board[near], task.households[near], minlength=len(chosen))[rows]
-    rank = _rank(task, chosen)[rows]
+    near = np.flatnonzero(at.walk <= settings.boards.walk_m)
+    served = np.bincount(at.site[near], task.service.weight[near], minlength=len(chosen))[rows]
+    rank = ranks(task.service, chosen)[rows]
     empty = pd.Series([None] * len(boards), dtype="str")
     digits = max(2, len(str(len(boards))))
     return boards.assign(
@@ -272,63 +278,39 @@ def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: _Walked
     )
 
 
-def _rank(task: _Task, chosen: BoolArray) -> IntArray:
-    """Order of installation of the new boards: the one that saves the most walking goes next."""
-    longest_m = float(task.walk_m.data.max(initial=0.0))
-    rank = np.zeros(len(chosen), dtype=np.int64)
-    by_site = task.walk_m.tocsc()
-    walk_m = np.full(len(task.households), longest_m)
-
-    def shorter(site: int) -> tuple[IntArray, FloatArray]:
-        span = slice(by_site.indptr[site], by_site.indptr[site + 1])
-        rows = by_site.indices[span]
-        return rows, np.minimum(walk_m[rows], by_site.data[span])
-
-    for site in np.flatnonzero(chosen & task.existing).tolist():
-        rows, less = shorter(site)
-        walk_m[rows] = less
-    left = np.flatnonzero(chosen & ~task.existing).tolist()
-    while left:
-        saved = [float(task.households[rows] @ (walk_m[rows] - less)) for rows, less in map(shorter, left)]
-        site = left.pop(int(np.argmax(saved)))
-        rows, less = shorter(site)
-        walk_m[rows] = less
-        rank[site] = rank.max() + 1
-    return rank
-
-
 def _figures(
     task: _Task,
     settings: Settings,
     chosen: BoolArray,
-    at: _Walked,
+    at: Walked,
     served: Solution,
     walk: Solution | None,
 ) -> dict[str, Any]:
-    reached = at.board >= 0
-    within = float(task.households[at.walk_m <= settings.boards.walk_m].sum())
-    total_m = float(task.households[reached] @ at.walk_m[reached])
-    n_reached = float(task.households[reached].sum())
+    reached = at.site >= 0
+    within = float(task.service.weight[at.walk <= settings.boards.walk_m].sum())
+    total_m = float(task.service.weight[reached] @ at.walk[reached])
+    n_reached = float(task.service.weight[reached].sum())
     if walk is None:
         bound_m, gap, by = None, gap_between(within, served.bound, sense="max"), served.bound_by
-    elif walk.gap == 0:
+    elif walk.gap == 0 and bool((chosen == walk.chosen).all()):
         bound_m, gap, by = total_m, 0.0, walk.bound_by
     else:
-        could = np.diff(task.walk_m.indptr) > 0
-        unreached = float(task.households[could & ~reached].sum())
-        bound_m = min(walk.bound - unreached * _unreached_m(task, settings), total_m)
+        could = np.diff(task.service.walk.indptr) > 0
+        unreached = float(task.service.weight[could & ~reached].sum())
+        bound_m = min(walk.bound - unreached * task.service.unreached, total_m)
         gap, by = gap_between(total_m, bound_m, sense="min"), walk.bound_by
     return {
-        "n_chosen": int((chosen & ~task.existing).sum()),
+        "n_chosen": int((chosen & ~task.service.existing).sum()),
         "households_served": round(within),
-        "share_served": within / float(task.households.sum()),
+        "share_served": within / float(task.service.weight.sum()),
         "total_walk_m": total_m,
         "walk_mean_m": total_m / n_reached if n_reached else None,
-        "walk_max_m": float(at.walk_m[reached].max()) if n_reached else None,
+        "walk_max_m": float(at.walk[reached].max()) if n_reached else None,
         "bound_household_m": bound_m,
         "gap": gap,
         "bound_by": by,
         "bound_served": round(served.bound - 0.5 + 1e-6) if served.gap else round(within),
+        "n_lit_at_night": None,  # known when the lamps are
     }
 
 
@@ -336,8 +318,8 @@ def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, N
     """Prices per household row: of the walk, of being beyond ``walk_m``, and of step 1."""
     if walk is None or not walk.bound_by.startswith(LAGRANGIAN):
         return {}
-    price_m = np.full(len(task.households), np.nan)
-    price_m[np.diff(task.walk_m.indptr) > 0] = walk.duals[:-1]
+    price_m = np.full(len(task.service.weight), np.nan)
+    price_m[np.diff(task.service.walk.indptr) > 0] = walk.duals[:-1]
     return {
         "boards_price_m": price_m,
         "boards_far_price_m": walk.duals[-1:],
@@ -346,11 +328,11 @@ def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, N
 
 
 def _remarks(
-    settings: Settings, ids: pd.Series, door: Stops, at: _Walked, served: Solution, walk: Solution | None
+    settings: Settings, ids: pd.Series, door: Stops, at: Walked, served: Solution, walk: Solution | None
 ) -> list[Remark]:
     remarks = []
     walk_m = settings.boards.walk_m
-    far = (at.walk_m > walk_m) & (door.edge >= 0)
+    far = (at.walk > walk_m) & (door.edge >= 0)
     if far.any():
         remarks.append(
             doubt(
@@ -361,7 +343,7 @@ def _remarks(
                 remedy="allow more boards or add board sites near them",
             )
         )
-    alone = (at.board < 0) & (door.edge >= 0)
+    alone = (at.site < 0) & (door.edge >= 0)
     if alone.any():
         remarks.append(
             doubt(

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import shapely
 from geopandas import GeoDataFrame
+from numba import njit
 from numpy.typing import NDArray
+from scipy import sparse
 
 from spatial.errors import Remark, doubt, note
 from spatial.load import Site, contract_frame
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
 from spatial.siting.weights import bends
+from spatial.solve import Sides
 
-__all__ = ["candidate_sites", "geographic_order", "made_sites", "nearest_alley"]
+__all__ = [
+    "among",
+    "at_most_one",
+    "candidate_sites",
+    "geographic_order",
+    "grid_at",
+    "made_sites",
+    "near_doubt",
+    "nearest_alley",
+    "too_near",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -81,6 +95,29 @@ def nearest_alley(network: AlleyNetwork, sites: GeoDataFrame) -> NDArray[np.obje
     alley = np.full(len(sites), len(network.alleys), dtype=np.int64)
     np.minimum.at(alley, row, network.edge_alley[edge])
     return network.alleys["alley_id"].to_numpy(dtype=object)[alley]
+
+
+def grid_at(points: GeoDataFrame, areas: GeoDataFrame | None) -> pd.Series:
+    """The grid whose area each point stands in; the nearest one for a point on a border or outside.
+
+    Parameters
+    ----------
+    points : GeoDataFrame
+    areas : GeoDataFrame, optional
+        grid_id and polygons; None: no grids, and none for any point.
+
+    Returns
+    -------
+    Series of Int64, rows of ``points``
+    """
+    empty = pd.Series(pd.NA, index=points.index, dtype="Int64")
+    if areas is None or points.empty:
+        return empty
+    tree = shapely.STRtree(areas.geometry.to_numpy())
+    point, grid = tree.query_nearest(points.geometry.to_numpy(), all_matches=True)
+    first = pd.DataFrame({"point": point, "grid": grid}).groupby("point")["grid"].min()
+    grid_id = areas["grid_id"].to_numpy()[first.to_numpy()]
+    return pd.Series(grid_id, index=points.index[first.index.to_numpy()], dtype="Int64").reindex(points.index)
 
 
 def _places(network: AlleyNetwork, spacing_m: float) -> tuple[IntArray, FloatArray]:
@@ -160,6 +197,50 @@ def _made_note(sites: GeoDataFrame, settings: Settings, layer: str) -> Remark:
     return note(code, message, layer=layer, remedy=f"add a {layer} layer to choose among surveyed sites")
 
 
+def too_near(xy: FloatArray, apart_m: float) -> sparse.csr_array:
+    """Pairs of places less than ``apart_m`` from each other: symmetric, of bool, without self."""
+    n = len(xy)
+    if not apart_m or not n:
+        return sparse.csr_array((n, n), dtype=bool)
+    points = shapely.points(xy)
+    a, b = shapely.STRtree(points).query(points, predicate="dwithin", distance=apart_m)
+    closer = (a != b) & (np.hypot(*(xy[a] - xy[b]).T) < apart_m)
+    near = sparse.csr_array((np.ones(int(closer.sum()), dtype=bool), (a[closer], b[closer])), shape=(n, n))
+    near.sort_indices()
+    return near
+
+
+def among(near: sparse.csr_array, free: BoolArray) -> sparse.csr_array:
+    """The pairs of which both are free."""
+    pairs = sparse.csr_array(near.multiply(free[:, None]).multiply(free[None, :]))
+    pairs.eliminate_zeros()
+    return pairs
+
+
+def at_most_one(near: sparse.csr_array) -> Sides:
+    """Sets of sites all of which exclude each other, so that every pair of ``near`` is in one.
+
+    Larger sets say more to the solver than pairs do: each pair that is not yet in one is grown to a set that
+    can't be grown further.
+    """
+    sets, sites = _cliques(near.indptr.astype(np.int64), near.indices.astype(np.int64))
+    n_sets = int(sets[-1]) + 1 if len(sets) else 0
+    use = sparse.csr_array((np.ones(len(sites)), (sets, sites)), shape=(n_sets, near.shape[0]))
+    return Sides.at_most(use, np.ones(n_sets))
+
+
+def near_doubt(sites: GeoDataFrame, clashing: BoolArray, *, layer: str, apart_m: float) -> Remark:
+    """Required sites that keep no distance."""
+    return doubt(
+        "required-near",
+        f"{int(clashing.sum())} required sites stand less than {apart_m:g} m from another that is sure",
+        layer=layer,
+        column="status",
+        ids=sites["site_id"][clashing],
+        remedy="they are used as required; lower apart_m or require fewer",
+    )
+
+
 def unreachable_doubt(sites: GeoDataFrame, far: BoolArray, *, layer: str, max_access_m: float) -> Remark:
     """Sites that no alley is near enough to."""
     return doubt(
@@ -169,3 +250,40 @@ def unreachable_doubt(sites: GeoDataFrame, far: BoolArray, *, layer: str, max_ac
         ids=sites["site_id"][far],
         remedy="check their position, or complete the alleys",
     )
+
+
+@njit(cache=True)
+def _is_near(indptr: IntArray, indices: IntArray, one: int, other: int) -> bool:
+    at = np.searchsorted(indices[indptr[one] : indptr[one + 1]], other) + indptr[one]
+    return at < indptr[one + 1] and indices[at] == other
+
+
+@njit(cache=True)
+def _cliques(indptr: IntArray, indices: IntArray) -> tuple[IntArray, IntArray]:
+    """Set and site, row by row, of sets grown from every pair that none before holds."""
+    done = np.zeros(len(indices), np.bool_)
+    sets, sites = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
+    n_sets = 0
+    for one in range(len(indptr) - 1):
+        for e in range(indptr[one], indptr[one + 1]):
+            if indices[e] < one or done[e]:
+                continue
+            members = [np.int64(one), indices[e]]
+            for f in range(indptr[one], indptr[one + 1]):
+                fits = True
+                for each in members:
+                    if indices[f] == each or not _is_near(indptr, indices, indices[f], each):
+                        fits = False
+                        break
+                if fits:
+                    members.append(indices[f])
+            for each in members:
+                sets.append(np.int64(n_sets))
+                sites.append(each)
+                low = indptr[each]
+                row = indices[low : indptr[each + 1]]
+                for other in members:
+                    if other != each:
+                        done[low + np.searchsorted(row, other)] = True
+            n_sets += 1
+    return np.array(sets), np.array(sites)

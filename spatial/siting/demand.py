@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from geopandas import GeoDataFrame
-from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -15,11 +14,13 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
 from spatial.sight import Stretches, lit_intervals, stretches
+from spatial.siting.candidates import among, at_most_one, too_near
+from spatial.siting.night import lamps_in_sight
 from spatial.siting.ways import WaysHome
 from spatial.siting.weights import Worth, worth_of_light
 from spatial.solve import Sides, covered
 
-__all__ = ["NOTHING_M", "LampTask", "at_most_one", "lamp_task", "too_near"]
+__all__ = ["NOTHING_M", "LampTask", "lamp_task", "stand"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -46,6 +47,7 @@ class LampTask:
     clashing: BoolArray  # required, and too near to another that is sure
     near: sparse.csr_array  # (k, k) of bool: free sites that exclude each other
     sides: Sides  # what every choice keeps to
+    shown: Sides  # the plan's own choice, besides: a lamp in sight of whatever must be lit at night
 
     @property
     def worth(self) -> FloatArray:
@@ -84,8 +86,12 @@ def lamp_task(
     settings: Settings,
     sites: GeoDataFrame,
     ways: WaysHome | None,
+    *,
+    in_light: GeoDataFrame | None = None,
 ) -> LampTask:
     """Everything about lamps that is settled before the first is chosen.
+
+    ``in_light`` are places each of which must have a lamp in sight.
 
     Raises
     ------
@@ -98,92 +104,48 @@ def lamp_task(
         network, sites, site.layer("buildings"), reach_m=lamps.reach_m, line_of_sight=lamps.line_of_sight
     )
     cut = stretches(network, intervals, len(sites), cuts=_cuts(worth))
-    status = sites["status"].to_numpy(dtype=object)
-    refused = (sites["mount"].eq("wall") & sites["consent"].eq("no")).to_numpy(dtype=bool)
-    existing, required = status == "existing", status == "required"
-    near = too_near(shapely.get_coordinates(sites.geometry.to_numpy()), lamps.apart_m)
-    sure = existing | required
-    beside = near @ sure.astype(np.int64) > 0
-    barred = (status == "forbidden") | (refused & ~existing) | (beside & ~sure)
-    free = ~barred & ~sure
-    near = sparse.csr_array(near.multiply(free[:, None]).multiply(free[None, :]))
-    near.eliminate_zeros()
+    standing = stand(sites, lamps.apart_m)
+    seen = sparse.csr_array((0, len(sites)), dtype=bool)
+    if in_light is not None:
+        seen = lamps_in_sight(in_light, sites, site.layer("buildings"), settings)
     return LampTask(
         sites=sites,
         cut=cut,
         per_m=worth.of(cut),
         lit_already=network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley[cut.edge]],
-        existing=existing,
-        required=required,
-        barred=barred,
-        clashing=beside & required,
-        near=near,
-        sides=at_most_one(near),
+        existing=standing.existing,
+        required=standing.required,
+        barred=standing.barred,
+        clashing=standing.clashing,
+        near=standing.near,
+        sides=at_most_one(standing.near),
+        shown=Sides.at_least(seen, np.ones(seen.shape[0])),
     )
 
 
-def too_near(xy: FloatArray, apart_m: float) -> sparse.csr_array:
-    """Pairs of places less than ``apart_m`` from each other: symmetric, of bool, without self."""
-    n = len(xy)
-    if not apart_m or not n:
-        return sparse.csr_array((n, n), dtype=bool)
-    points = shapely.points(xy)
-    a, b = shapely.STRtree(points).query(points, predicate="dwithin", distance=apart_m)
-    closer = (a != b) & (np.hypot(*(xy[a] - xy[b]).T) < apart_m)
-    near = sparse.csr_array((np.ones(int(closer.sum()), dtype=bool), (a[closer], b[closer])), shape=(n, n))
-    near.sort_indices()
-    return near
+@dataclass(frozen=True)
+class _Standing:
+    """What may be done with each site, as in :class:`LampTask`."""
+
+    existing: BoolArray
+    required: BoolArray
+    barred: BoolArray
+    clashing: BoolArray
+    near: sparse.csr_array
 
 
-def at_most_one(near: sparse.csr_array) -> Sides:
-    """Sets of sites all of which exclude each other, so that every pair of ``near`` is in one.
-
-    Larger sets say more to the solver than pairs do: each pair that is not yet in one is grown to a set that
-    can't be grown further.
-    """
-    sets, sites = _cliques(near.indptr.astype(np.int64), near.indices.astype(np.int64))
-    n_sets = int(sets[-1]) + 1 if len(sets) else 0
-    use = sparse.csr_array((np.ones(len(sites)), (sets, sites)), shape=(n_sets, near.shape[0]))
-    return Sides.at_most(use, np.ones(n_sets))
+def stand(sites: GeoDataFrame, apart_m: float) -> _Standing:
+    """Which lamp sites stand, must stand, may not, and exclude each other."""
+    status = sites["status"].to_numpy(dtype=object)
+    refused = (sites["mount"].eq("wall") & sites["consent"].eq("no")).to_numpy(dtype=bool)
+    existing, required = status == "existing", status == "required"
+    near = too_near(shapely.get_coordinates(sites.geometry.to_numpy()), apart_m)
+    sure = existing | required
+    beside = near @ sure.astype(np.int64) > 0
+    barred = (status == "forbidden") | (refused & ~existing) | (beside & ~sure)
+    return _Standing(existing, required, barred, beside & required, among(near, ~barred & ~sure))
 
 
 def _cuts(worth: Worth) -> tuple[IntArray, FloatArray]:
     inside = worth.from_m > 0
     return worth.edge[inside], worth.from_m[inside]
-
-
-@njit(cache=True)
-def _is_near(indptr: IntArray, indices: IntArray, one: int, other: int) -> bool:
-    at = np.searchsorted(indices[indptr[one] : indptr[one + 1]], other) + indptr[one]
-    return at < indptr[one + 1] and indices[at] == other
-
-
-@njit(cache=True)
-def _cliques(indptr: IntArray, indices: IntArray) -> tuple[IntArray, IntArray]:
-    """Set and site, row by row, of sets grown from every pair that none before holds."""
-    done = np.zeros(len(indices), np.bool_)
-    sets, sites = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
-    n_sets = 0
-    for one in range(len(indptr) - 1):
-        for e in range(indptr[one], indptr[one + 1]):
-            if indices[e] < one or done[e]:
-                continue
-            members = [np.int64(one), indices[e]]
-            for f in range(indptr[one], indptr[one + 1]):
-                fits = True
-                for each in members:
-                    if indices[f] == each or not _is_near(indptr, indices, indices[f], each):
-                        fits = False
-                        break
-                if fits:
-                    members.append(indices[f])
-            for each in members:
-                sets.append(np.int64(n_sets))
-                sites.append(each)
-                low = indptr[each]
-                row = indices[low : indptr[each + 1]]
-                for other in members:
-                    if other != each:
-                        done[low + np.searchsorted(row, other)] = True
-            n_sets += 1
-    return np.array(sets), np.array(sites)

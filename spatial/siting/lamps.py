@@ -23,15 +23,15 @@ from spatial.errors import DataError, InfeasibleError, Remark, doubt, fault, fir
 from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
-from spatial.siting.candidates import candidate_sites, geographic_order
-from spatial.siting.demand import NOTHING_M, LampTask, lamp_task
+from spatial.siting.candidates import candidate_sites, geographic_order, near_doubt
+from spatial.siting.demand import NOTHING_M, LampTask, lamp_task, stand
 from spatial.siting.lighting import alley_light, dark_run, way_figures
 from spatial.siting.orders import Curve, Order, curve_of, free_order, order_of_choice, raised
 from spatial.siting.tables import stretch_table
 from spatial.siting.ways import LitAlong, WaysHome, ways_home
 from spatial.solve import Sides, Solution, covered, gap_between, max_cover, merged_rows, set_cover
 
-__all__ = ["LampPlan", "choose_lamps", "plan_lamps"]
+__all__ = ["LampPlan", "choose_lamps", "plan_lamps", "usable_lamp_sites"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -58,7 +58,15 @@ class LampPlan:
     remarks: tuple[Remark, ...]
 
 
-def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPlan:
+def usable_lamp_sites(site: Site, network: AlleyNetwork, settings: Settings) -> GeoDataFrame:
+    """The lamp sites, given or made, where a lamp stands or may."""
+    sites, _ = candidate_sites(site, network, settings, layer="lamp_sites")
+    return sites[~stand(sites, settings.lamps.apart_m).barred].reset_index(drop=True)
+
+
+def plan_lamps(
+    site: Site, network: AlleyNetwork, settings: Settings, *, in_light: GeoDataFrame | None = None
+) -> LampPlan:
     """Choose lamp sites and say what they light.
 
     Parameters
@@ -70,6 +78,8 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     settings : Settings
         Section ``lamps``. ``n_lamps`` counts new lamps, required ones included; with ``budget_cny`` alone
         there are as many as the money pays for.
+    in_light : GeoDataFrame, optional
+        Places each of which must have a lamp in sight, such as boards that are to be read at night.
 
     Returns
     -------
@@ -78,14 +88,14 @@ def plan_lamps(site: Site, network: AlleyNetwork, settings: Settings) -> LampPla
     Raises
     ------
     DataError
-        More sites are required than ``n_lamps``, fewer can be used, a required wall is refused, required
-        sites stand too near to each other, a cost is missing under a budget, the share asked for can't be
-        lit, or a setting asks for what is not built yet.
+        More sites are required than ``n_lamps``, fewer can be used, a required wall is refused, a
+        cost is missing under a budget, the share asked for can't be lit, or a setting asks for what is not
+        built yet.
     """
     _refuse_unbuilt(settings)
     sites, remarks = candidate_sites(site, network, settings, layer="lamp_sites")
     ways = ways_home(site, network, settings) if len(site.layer("households")) else None
-    task = lamp_task(site, network, settings, sites, ways)
+    task = lamp_task(site, network, settings, sites, ways, in_light=in_light)
     _check_numbers(task, settings)
     solution = choose_lamps(task, settings)
     curve = curve_of(task, settings, solution.chosen)
@@ -138,12 +148,6 @@ def _check_numbers(task: LampTask, settings: Settings) -> None:
             f"lamp_sites.consent is no for {int(refused.sum())} wall sites whose status is required "
             f"({first_ids(ids[refused])}); change one of the two"
         )
-    if task.clashing.any():
-        faults.append(
-            f"lamps.apart_m is {lamps.apart_m:g} but {int(task.clashing.sum())} required sites stand nearer "
-            f"to another required or existing lamp ({first_ids(ids[task.clashing])}); "
-            "lower apart_m or require fewer"
-        )
     if lamps.most_lamps is not None and n_required > lamps.most_lamps:
         faults.append(
             f"lamps.n_lamps is {lamps.most_lamps} but {n_required} sites are required "
@@ -173,15 +177,46 @@ def choose_lamps(task: LampTask, settings: Settings) -> Solution:
     if lamps.goal == "fewest":
         return _fewest(task, settings)
     n_required = int(task.required.sum())
-    return max_cover(
-        task.cut.covers,
-        task.worth,
-        n=(int(task.usable.sum()) if lamps.most_lamps is None else lamps.most_lamps) - n_required,
-        fixed=task.existing | task.required,
-        barred=task.barred,
-        sides=task.sides if lamps.budget_cny is None else task.sides.and_(_money(task, lamps.budget_cny)),
-        effort=settings.work.effort,
-        seed=settings.work.seed,
+    sides = task.sides.and_(task.shown)
+    if lamps.budget_cny is not None:
+        sides = sides.and_(_money(task, lamps.budget_cny))
+    try:
+        return max_cover(
+            task.cut.covers,
+            task.worth,
+            n=(int(task.usable.sum()) if lamps.most_lamps is None else lamps.most_lamps) - n_required,
+            fixed=task.existing | task.required,
+            barred=task.barred,
+            sides=sides,
+            effort=settings.work.effort,
+            seed=settings.work.seed,
+        )
+    except InfeasibleError:
+        raise _too_few_for_boards(task, settings) from None
+
+
+def _too_few_for_boards(task: LampTask, settings: Settings) -> DataError:
+    """Lamps can't be in sight of all boards; says how many it would take where distances allow any."""
+    n_boards, how = task.shown.use.shape[0], "the distances lamps.apart_m asks for leave none that do"
+    try:
+        fewest = set_cover(
+            task.shown.use,
+            np.ones(n_boards),
+            fixed=task.existing | task.required,
+            barred=task.barred,
+            sides=task.sides,
+            effort=settings.work.effort,
+            seed=settings.work.seed,
+        )
+        how = f"that takes {round(fewest.value) + int(task.required.sum())} new lamps at least"
+    except InfeasibleError:
+        pass
+    return DataError(
+        "the lamps can't be planned",
+        [
+            f"boards.lit_at_night = require asks for a lamp in sight of each of {n_boards} boards; {how}; "
+            "allow more lamps or money, or set it to prefer"
+        ],
     )
 
 
@@ -207,13 +242,13 @@ def _fewest(task: LampTask, settings: Settings) -> Solution:
             target=target if share < 1 else None,
             fixed=fixed,
             barred=task.barred,
-            sides=task.sides,
+            sides=task.sides.and_(task.shown),
             effort=work.effort,
             seed=work.seed,
         )
     except InfeasibleError:
         if not len(task.sides.most):
-            raise
+            raise _too_few_for_boards(task, settings) from None
         reached = max_cover(
             task.cut.covers,
             worth,
@@ -379,6 +414,10 @@ def _remarks(
                 column="lit_m",
                 remedy="for a given number of lamps use the plan's own choice",
             )
+        )
+    if task.clashing.any():
+        remarks.append(
+            near_doubt(task.sites, task.clashing, layer="lamp_sites", apart_m=settings.lamps.apart_m)
         )
     dark = chosen & (np.diff(task.cut.covers.tocsc().indptr) == 0)
     if dark.any():

@@ -112,8 +112,10 @@ def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: C
         )
         begins += [each.chosen & new for each in found]
         bound = task.already_worth + np.array([each.bound for each in found])
-        least = float(np.max((curve.worth[inside] - bound) / np.maximum(curve.worth[inside], NOTHING_M)))
-    orders = [_nested(task, (begin & new, new & ~begin), keep=task.required & new) for begin in begins]
+        short = (curve.worth[inside] - bound) / np.maximum(curve.worth[inside], NOTHING_M)
+        least = max(float(short.max()), 0.0)
+    keep = new & (task.required | task.shown.needed)  # also where they light no more alley
+    orders = [_nested(task, (begin & new, new & ~begin), keep=keep) for begin in begins]
     best_order = _shortest(task, curve, orders)
     return Order(
         best_order.sites,

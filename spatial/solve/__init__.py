@@ -1,5 +1,6 @@
 """The only package that knows a solver: covering, medians, partitions → choice, value, proven bound."""
 
+from spatial.solve.capacity import Assigned, capacitated_median
 from spatial.solve.columns import Columns
 from spatial.solve.contiguous import connected_parts
 from spatial.solve.cover import (
@@ -21,10 +22,12 @@ from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, gap_between
 
 __all__ = [
+    "Assigned",
     "Columns",
     "Places",
     "Sides",
     "Solution",
+    "capacitated_median",
     "connected_parts",
     "cover_bound",
     "cover_curve",

@@ -1,0 +1,31 @@
+"""Which places have a lamp in sight, recounted with one sight line each."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from spatial.audit.book import Book
+from spatial.audit.rays import ANY_INSIDE, SHRINK_M
+
+__all__ = ["lit_places"]
+
+
+def lit_places(book: Book, places: NDArray[np.object_], lamps: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Whether some lamp stands within ``lamps.reach_m`` of each place with no building between."""
+    settings = book.settings.lamps
+    tree = shapely.STRtree(lamps)
+    place, lamp = tree.query(places, predicate="dwithin", distance=settings.reach_m)
+    buildings = book.site.layer("buildings").geometry.to_numpy()
+    if settings.line_of_sight and len(buildings) and place.size:
+        walls = shapely.get_parts(shapely.buffer(shapely.get_parts(buildings), -SHRINK_M, join_style="mitre"))
+        walls = walls[~shapely.is_empty(walls)]
+        rays = shapely.linestrings(
+            np.stack([shapely.get_coordinates(places[place]), shapely.get_coordinates(lamps[lamp])], axis=1)
+        )
+        ray, wall = shapely.STRtree(walls).query(rays, predicate="intersects")
+        crosses = shapely.relate_pattern(rays[ray], walls[wall], ANY_INSIDE)
+        free = ~np.isin(np.arange(place.size), ray[crosses])
+        place = place[free]
+    return np.isin(np.arange(len(places)), place)
