@@ -54,7 +54,7 @@ _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
 _KEPT = 20_000  # columns kept from node to node
-_TRIED = 12  # ways to split a node that are tried
+_TRIED = 12  # ways to split a node by rows of a kind that are tried
 
 
 @dataclass(frozen=True)
@@ -431,15 +431,18 @@ class _Search:
     def _halves(self, x: Floats, columns: _Sets, master: Columns) -> tuple[_Rule, ...]:
         """Two rules, of which every partition obeys one but not this fractional choice.
 
-        Of the most fractional counts the one that raises the dearer and the cheaper half the most.
+        Of all counts of a region, and of the most fractional others, the one that raises the dearer and the
+        cheaper half the most.
         """
         used = columns.take(x > _WHOLE)
         differing = {rule.count(used).tobytes(): rule for rule in self._counts(used)}
         counts = list(differing.values())
         value = np.array([float(rule.count(used) @ x[x > _WHOLE]) for rule in counts])
         part = np.abs(value - np.rint(value))
-        likely = np.argsort(-part, kind="stable")[:_TRIED]
+        likely = np.argsort(-part, kind="stable")
         likely = likely[part[likely] > 10 * _WHOLE]
+        of_rows = np.array([rule.kind >= 0 for rule in counts])[likely]
+        likely = np.concatenate((likely[~of_rows], likely[of_rows][:_TRIED]))
         if not len(likely):
             return ()
         lines = np.array([counts[at].count(columns) for at in likely])
