@@ -26,6 +26,7 @@ from spatial.solve import (
     set_cover,
     set_partition,
 )
+from spatial.solve.reduce import reduced_cover
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -150,6 +151,28 @@ def test_set_cover_agrees_with_trying_every_choice(seed: int, share: float) -> N
     )
     assert solution.value == solution.bound == fewest
     assert weight[covers[:, solution.chosen].any(axis=1)].sum() >= target - 1e-6
+
+
+@given(seed=seeds)
+@settings(max_examples=60, deadline=None)
+def test_a_reduced_cover_needs_as_many_sites_as_the_whole(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    covers = random.random((14, 9)) < random.choice([0.15, 0.3, 0.5])
+    covers = covers[covers.any(axis=1)]
+    choices = all_choices(9)
+    fewest = choices[(choices @ covers.T.astype(int) > 0).all(axis=1)].sum(axis=1).min()
+    rest = reduced_cover(sparse.csr_array(covers))
+    left = all_choices(len(rest.sites))
+    more = left[(left @ rest.rows.T.toarray() > 0).all(axis=1)].sum(axis=1).min()
+    assert len(rest.taken) + more == fewest
+    assert rest.rows.shape == (0, 0) or (rest.rows.sum(axis=1) >= 2).all()
+
+
+def test_a_line_of_sites_is_covered_by_reduction_alone() -> None:
+    #  nine points in a line, each site covers its own and both neighbours: 2, 5 and 8 are enough
+    covers = np.abs(np.subtract.outer(np.arange(9), np.arange(9))) <= 1
+    rest = reduced_cover(sparse.csr_array(covers))
+    assert rest.taken.tolist() == [1, 4, 7] and rest.rows.shape == (0, 0)
 
 
 def test_a_target_beyond_all_sites_is_refused() -> None:

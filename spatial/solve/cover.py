@@ -17,6 +17,7 @@ from scipy import sparse
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
 from spatial.solve.program import Program, relaxed_along, solve_program
+from spatial.solve.reduce import reduced_cover
 from spatial.solve.sides import Sides
 from spatial.solve.solution import Solution, gap_between, solution_of
 
@@ -202,30 +203,41 @@ def set_cover(
     weight = np.asarray(weight, dtype=np.float64)
     sides = Sides.none(covers.shape[1]) if sides is None else sides
     task = _task(covers, weight, fixed, barred, sides)
-    n_rows, n_sites = task.rows.shape
     already = float(weight[task.done].sum())
     most = already + float(task.weight.sum())
     if target is not None and target > most + SAME_WEIGHT:
         raise InfeasibleError(f"a weight of {target:g} is asked for, but all sites together cover {most:g}")
-    matrix, least = task.rows, np.ones(n_rows)
-    cost = np.ones(n_sites)
-    if target is not None and target < most - SAME_WEIGHT:
+    side = sides.left(task.sites, task.fixed)
+    rows, sites, taken = task.rows, task.sites, task.fixed.copy()
+    part = target is not None and target < most - SAME_WEIGHT
+    if not part and not len(side.most):
+        rest = reduced_cover(task.rows)
+        taken[task.sites[rest.taken]] = True
+        rows, sites = rest.rows, task.sites[rest.sites]
+        side = Sides.none(len(sites))
+    n_rows, n_sites = rows.shape
+    matrix, least, cost = rows, np.ones(n_rows), np.ones(n_sites)
+    if target is not None and part:
         reach = sparse.csr_array(np.append(np.zeros(n_sites), task.weight)[None])
-        matrix = sparse.vstack([sparse.hstack([task.rows, -sparse.eye_array(n_rows)]), reach], format="csr")
+        matrix = sparse.vstack([sparse.hstack([rows, -sparse.eye_array(n_rows)]), reach], format="csr")
         least = np.append(np.zeros(n_rows), target - already)
         cost = np.append(cost, np.zeros(n_rows))
-    side = sides.left(task.sites, task.fixed)
     program = Program(
         cost=cost,
-        matrix=side.beside(matrix),
+        matrix=side.beside(sparse.csr_array(matrix, dtype=np.float64)),
         row_lower=np.append(least, side.least),
         row_upper=np.append(np.full(len(least), np.inf), side.most),
         integer=np.arange(len(cost)) < n_sites,
     )
     answer = solve_program(program, effort=effort, seed=seed, whole_costs=True)
-    chosen = task.fixed.copy()
-    chosen[task.sites] = answer.x[:n_sites] > 0.5
-    return solution_of(answer, chosen, value=float(chosen.sum() - task.fixed.sum()))
+    chosen = taken.copy()
+    chosen[sites] = answer.x[:n_sites] > 0.5
+    return solution_of(
+        answer,
+        chosen,
+        value=float(chosen.sum() - task.fixed.sum()),
+        constant=float(taken.sum() - task.fixed.sum()),
+    )
 
 
 def covered(covers: sparse.csr_array, chosen: BoolArray) -> BoolArray:
