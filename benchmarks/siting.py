@@ -187,7 +187,7 @@ def _board_row(town: Town, name: str, *overrides: str) -> Row:
     n = len(town.site.layer("board_sites")) // 4
     settings = town.settings(f"boards.n_boards={n}", *overrides)
     begin_s = time.process_time()
-    with _spent(boards, "_walks_m") as first_s:
+    with _spent(boards, "way_walks") as first_s:
         figures = plan_boards(town.site, town.network, settings).figures
     solve_s = time.process_time() - begin_s - sum(first_s)
     served = f"{figures['share_served']:.1%} served, {figures['walk_mean_m']:.1f} m each"

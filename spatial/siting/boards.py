@@ -137,7 +137,7 @@ def plan_boards(
             ],
         ) from None
     rows = np.flatnonzero(chosen)
-    at = nearest(way_walks(network, door, stops.take(rows)), rows)
+    at = _nearest(task, network, door, stops, rows)
     boards = _board_table(task, settings, chosen, at)
     ids = site.layer("households")["household_id"]
     board_id = pd.Series(sites["site_id"].to_numpy(dtype=object)[at.site], dtype="str").where(at.site >= 0)
@@ -254,6 +254,18 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
         )
     if faults:
         raise DataError("the boards can't be planned", faults)
+
+
+def _nearest(task: _Task, network: AlleyNetwork, door: Stops, stops: Stops, boards: IntArray) -> Walked:
+    """The nearest board of each door; walks longer than those at hand only for doors that have no other."""
+    at = nearest(task.service.walk[:, boards], boards)
+    far = np.flatnonzero((at.site < 0) & (door.edge >= 0))
+    if not len(far):
+        return at
+    farther = nearest(way_walks(network, door.take(far), stops.take(boards)), boards)
+    site, walk_m = at.site.copy(), at.walk.copy()
+    site[far], walk_m[far] = farther.site, farther.walk
+    return Walked(site, walk_m)
 
 
 def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: Walked) -> GeoDataFrame:

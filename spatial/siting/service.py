@@ -7,6 +7,7 @@ offsets from the centre-line and the network distance between, in metres or minu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -169,10 +170,20 @@ def ranks(task: Service, chosen: BoolArray) -> IntArray:
     for site in np.flatnonzero(chosen & task.existing).tolist():
         rows, less = shorter(site)
         walk[rows] = less
-    left = np.flatnonzero(chosen & ~task.existing).tolist()
-    while left:
-        saved = [float(task.weight[rows] @ (walk[rows] - less)) for rows, less in map(shorter, left)]
-        site = left.pop(int(np.argmax(saved)))
+
+    def saves(site: int) -> float:
+        rows, less = shorter(site)
+        return float(task.weight[rows] @ (walk[rows] - less))
+
+    # What a site saves only falls, so the top of a heap that still saves as much is the best of all.
+    heap = [(-saves(site), site) for site in np.flatnonzero(chosen & ~task.existing).tolist()]
+    heapify(heap)
+    while heap:
+        site = heappop(heap)[1]
+        now = (-saves(site), site)
+        if heap and heap[0] < now:
+            heappush(heap, now)
+            continue
         rows, less = shorter(site)
         walk[rows] = less
         rank[site] = rank.max() + 1

@@ -40,12 +40,12 @@ BoolArray = NDArray[np.bool_]
 
 ROUNDS: dict[Effort, int] = {"quick": 200, "normal": 600, "thorough": 2000}  # of the subgradient
 ENTRIES: dict[Effort, int] = {
-    "quick": 30_000,
-    "normal": 120_000,
-    "thorough": 500_000,
+    "quick": 120_000,
+    "normal": 600_000,
+    "thorough": 1_500_000,
 }  # of the exact programme
 WIDENINGS = 12
-LOOK = 2.0  # the exact programme begins with the sites within so many times the nearest chosen one
+LOOK = 1.3  # the exact programme begins with the sites within so many times a row's price
 PATIENCE = 20  # rounds without gain before the step is halved
 SAME_WEIGHT = 1e-9
 SAME_VALUE = 1e-9  # of the value
@@ -310,7 +310,8 @@ def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed:
     task = _trimmed(task, found, bound)
     best, floor, stopped = found.chosen, found.bound, False
     whole = np.diff(task.indptr)
-    looked_at = task.cost <= LOOK * _nearest(task, best)[task.row]
+    far_enough = LOOK * np.maximum(np.minimum(bound.price, task.unreached), _nearest(task, best))
+    looked_at = task.cost <= far_enough[task.row]
     upto = np.bincount(task.row, looked_at, len(whole)).astype(np.int64)
     for _ in range(WIDENINGS):
         if upto.sum() > ENTRIES[effort]:
