@@ -305,6 +305,14 @@ def test_rows_are_handed_out_whole() -> None:
     assert sorted(found.site) == [-1, 0]
 
 
+def test_a_p_median_serves_more_than_it_is_asked_to_where_it_can() -> None:
+    #  three rows, two sites: the first serves two rows within 10, the second one row at 38 m less walk
+    walk = np.array([[10.0, 0.0], [10.0, 11.0], [40.0, 11.0]])
+    solution = p_median(stored(walk, walk >= 0), np.ones(3), n=1, unreached=50.0, cap=10.0, least_served=1.0)
+    assert solution.chosen.tolist() == [True, False]
+    assert solution.value == solution.bound == 60.0
+
+
 def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:
     """Number of sites and all shortest paths. Repeated edges occur: the last counts."""
     numbers = np.array(path.read_text().split(), dtype=np.int64)

@@ -80,7 +80,8 @@ def p_median(
         Sites that always count, and sites that never do.
     cap, least_served : float
         Rows of at least the weight ``least_served`` must have a chosen site at a cost of at most ``cap``.
-        Meant for the most that can be served, as :func:`spatial.solve.max_cover` finds it.
+        Meant for the most that can be served, as :func:`spatial.solve.max_cover` finds it; where more turns
+        out to be possible, value and bound are for as much as that.
     sides : Sides, optional
         What else the choice must keep to. The bound by prices leaves them out, the exact programme does not.
     start : (k,) array of bool, optional
@@ -113,8 +114,10 @@ def p_median(
         ).chosen
     starts = [fixed] if start is None else [fixed, start | fixed]
     best = _best_by_swaps(task, starts)
+    task = _serving_as_many(task, best)
     bound = _lagrangian(task, best, ROUNDS[effort])
     best = _best_by_swaps(task, [best, bound.chosen])
+    task = _serving_as_many(task, best)
     if float(weight @ (_nearest(task, chosen=best) <= cap)) < least_served - SAME_WEIGHT:
         raise InfeasibleError(f"no choice of {n} sites was found that serves {least_served:g}")
     value = float(weight @ _nearest(task, best))
@@ -214,6 +217,22 @@ def _ordered_cost(task: _Task, cost: FloatArray) -> FloatArray:
 
 def _ordered_value(task: _Task, chosen: BoolArray) -> float:
     return float(task.weight @ _ordered_cost(task, _nearest(task, chosen)))
+
+
+def _serving_as_many(task: _Task, chosen: BoolArray) -> _Task:
+    """No more may be beyond the cap than with this choice."""
+    if np.isinf(task.may_be_far):
+        return task
+    far = float(task.weight @ (_nearest(task, chosen) > task.cap))
+    return replace(task, may_be_far=min(task.may_be_far, far))
+
+
+def _kept_value(task: _Task, chosen: BoolArray) -> float:
+    """The value of a choice, infinite if it serves too little; more than is asked counts for nothing."""
+    cost = _nearest(task, chosen)
+    far = cost > task.cap
+    short = (far & task.must).any() or float(task.weight @ far) > task.may_be_far + SAME_WEIGHT
+    return np.inf if short else float(task.weight @ cost)
 
 
 def _best_by_swaps(task: _Task, starts: list[BoolArray]) -> BoolArray:
@@ -322,7 +341,7 @@ def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed:
         floor = max(floor, min(answer.bound + nested.constant, found.value))
         chosen = np.zeros(len(best), dtype=bool)
         chosen[nested.sites] = answer.x[: len(nested.sites)] > 0.5
-        best = min(best, chosen, key=lambda each: _ordered_value(task, each))
+        best = min(best, chosen, key=lambda each: _kept_value(task, each))
         beyond = (_places(task, chosen) >= upto) & (upto < whole)
         if not answer.proved or not beyond.any():
             floor = float(task.weight @ _nearest(task, best)) if answer.proved else floor
