@@ -238,11 +238,26 @@ def _broken(ground: _Ground, now: Ints) -> Ints:
 def _mend(ground: _Ground, now: Ints) -> Ints:
     """Deal out anew what is broken, with as few neighbours as it takes.
 
-    In a large part the smaller pieces of a torn grid look for a grid where they are.
+    In a large part this is done twice where grids are torn, once with their smaller pieces left to look for a
+    grid where they are; what mends more, and then what moves fewer households, stands.
     """
     if len(now) <= SMALL_UNITS:
         return _deal(ground, now, np.arange(len(now)), 1) if len(_broken(ground, now)) else now
-    now = np.where(_main_pieces(ground.pieces(now), ground.weight, now), now, -1)
+    whole = np.where(_main_pieces(ground.pieces(now), ground.weight, now), now, -1)
+    starts = [whole] if (whole == now).all() else [whole, now]
+    return min(
+        (_mend_from(ground, each) for each in starts),
+        key=lambda each: (len(_broken(ground, each)), _moved(ground, each)),
+    )
+
+
+def _moved(ground: _Ground, now: Ints) -> float:
+    """Households that do not stay with their label."""
+    stays = np.flatnonzero((now >= 0) & (now < ground.n_labels))
+    return float(ground.stay.sum() - ground.stay[stays, now[stays]].sum())
+
+
+def _mend_from(ground: _Ground, now: Ints) -> Ints:
     for mend, rings in ((_deal, (1, 2)), (_cut_anew, (0, 1, 2, 3))):
         for ring in rings:
             for knot in _knots(ground, now):

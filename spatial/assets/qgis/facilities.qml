@@ -6,7 +6,7 @@
         <layer class="SimpleMarker" enabled="1" locked="0" pass="0">
           <Option type="Map">
             <Option type="QString" name="name" value="diamond"/>
-            <Option type="QString" name="color" value="0,90,140,255"/>
+            <Option type="QString" name="color" value="179,38,30,255"/>
             <Option type="QString" name="outline_color" value="255,255,255,255"/>
             <Option type="QString" name="outline_style" value="solid"/>
             <Option type="QString" name="outline_width" value="0.3"/>
