@@ -19,6 +19,7 @@ from spatial.errors import InfeasibleError
 from spatial.solve import (
     Sides,
     capacitated_median,
+    cover,
     cover_bound,
     cover_curve,
     max_cover,
@@ -151,6 +152,18 @@ def test_set_cover_agrees_with_trying_every_choice(seed: int, share: float) -> N
     )
     assert solution.value == solution.bound == fewest
     assert weight[covers[:, solution.chosen].any(axis=1)].sum() >= target - 1e-6
+
+
+@given(seed=seeds)
+@settings(max_examples=60, deadline=None)
+def test_many_sites_begin_with_the_relaxation_and_end_at_the_best(seed: int) -> None:
+    covers, weight, fixed, barred = covering(seed)
+    given = {"n": 3, "fixed": fixed, "barred": barred}
+    few = max_cover(sparse.csr_array(covers), weight, **given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cover, "MANY_SITES", 0)
+        many = max_cover(sparse.csr_array(covers), weight, **given)
+    assert many.value == many.bound == few.value
 
 
 @given(seed=seeds)

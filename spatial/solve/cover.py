@@ -39,6 +39,7 @@ BoolArray = NDArray[np.bool_]
 
 SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
 SAME_SHARE = 1e-10  # of the value: what adding up loses
+MANY_SITES = 10_000  # with more, the search begins with what the relaxation takes whole
 WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
 
@@ -88,9 +89,30 @@ def max_cover(
     weight = np.asarray(weight, dtype=np.float64)
     sides = Sides.none(covers.shape[1]) if sides is None else sides
     task = _task(covers, weight, fixed, barred, sides)
+    start = None
+    if len(task.sites) > MANY_SITES and np.isneginf(sides.least).all():
+        point = cover_curve(
+            covers, weight, numbers=np.array([n]), fixed=fixed, barred=barred, sides=sides, seed=seed
+        )[0]
+        picked = point.chosen[task.sites]
+        start = np.append(picked, covered(task.rows, picked)).astype(np.float64)
+    return _max_cover(covers, weight, task, sides, n, start=start, enough=enough, effort=effort, seed=seed)
+
+
+def _max_cover(
+    covers: sparse.csr_array,
+    weight: FloatArray,
+    task: _Task,
+    sides: Sides,
+    n: int,
+    *,
+    start: FloatArray | None = None,
+    enough: float = 0.0,
+    effort: Effort = "normal",
+    seed: int,
+) -> Solution:
     n_rows, n_sites = task.rows.shape
-    program = _most(task, sides, n)
-    answer = solve_program(program, effort=effort, seed=seed, enough=enough)
+    answer = solve_program(_most(task, sides, n), effort=effort, seed=seed, enough=enough, start=start)
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
     value = float(weight[covered(covers, chosen)].sum())
@@ -146,9 +168,8 @@ def cover_curve(
         shared[task.sites] = (point.x[:n_sites] > WHOLE) & ~taken[task.sites]
         chosen = task.fixed | taken
         if shared.any():
-            chosen = max_cover(
-                covers, weight, n=n - int(taken.sum()), fixed=chosen, barred=~shared, sides=sides, seed=seed
-            ).chosen
+            rest = _task(covers, weight, chosen, ~shared, sides)
+            chosen = _max_cover(covers, weight, rest, sides, n - int(taken.sum()), seed=seed).chosen
         value, bound = float(weight[covered(covers, chosen)].sum()), done - point.bound
         bound = value if bound - value <= SAME_SHARE * value else bound
         gap = gap_between(value, bound, sense="max")
