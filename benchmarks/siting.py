@@ -84,7 +84,7 @@ class Row:
     remark: str = ""
 
     def __str__(self) -> str:
-        gap = "proved" if self.gap == 0 else f"{self.gap:.5%}"
+        gap = "none" if np.isnan(self.gap) else "proved" if self.gap == 0 else f"{self.gap:.5%}"
         return (
             f"{self.task:<30}{self.number:>9,}{self.value:>15,.2f}{self.bound:>15,.2f}{gap:>11}"
             f"{self.first_s:>9.2f}{self.solve_s:>9.2f}{self.peak_mb:>7,.0f}  {self.remark}"
