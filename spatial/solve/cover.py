@@ -39,6 +39,8 @@ BoolArray = NDArray[np.bool_]
 
 SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
 SAME_SHARE = 1e-10  # of the value: what adding up loses
+ENOUGH = 0.0005  # a share by which a point of a curve may fall short of its bound without a search
+FEW_SHARED = 150  # sites in shares, among which the best are sought
 MANY_SITES = 10_000  # with more, the search begins with what the relaxation takes whole
 WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
@@ -139,7 +141,8 @@ def cover_curve(
     """The most weight for one number of sites after another, each with its bound.
 
     The relaxation goes from the greatest number to the least, each time from where it was. What it takes
-    whole is taken; among the few sites it takes in shares the best are found exactly.
+    whole is taken; of the sites it takes in shares those that add most, and where that falls short of the
+    bound and they are few the best are sought.
 
     Parameters
     ----------
@@ -167,14 +170,38 @@ def cover_curve(
         taken[task.sites] = point.x[:n_sites] > 1 - WHOLE
         shared[task.sites] = (point.x[:n_sites] > WHOLE) & ~taken[task.sites]
         chosen = task.fixed | taken
+        bound = done - point.bound
         if shared.any():
-            rest = _task(covers, weight, chosen, ~shared, sides)
-            chosen = _max_cover(covers, weight, rest, sides, n - int(taken.sum()), seed=seed).chosen
-        value, bound = float(weight[covered(covers, chosen)].sum()), done - point.bound
+            chosen = _filled(covers, weight, chosen, shared, sides, n - int(taken.sum()))
+        short = bound - float(weight[covered(covers, chosen)].sum())
+        if 0 < shared.sum() <= FEW_SHARED and short > ENOUGH * bound:
+            rest = _task(covers, weight, task.fixed | taken, ~shared, sides)
+            left = n - int(taken.sum())
+            better = _max_cover(covers, weight, rest, sides, left, effort="quick", seed=seed).chosen
+            chosen = max(chosen, better, key=lambda each: float(weight[covered(covers, each)].sum()))
+        value = float(weight[covered(covers, chosen)].sum())
         bound = value if bound - value <= SAME_SHARE * value else bound
         gap = gap_between(value, bound, sense="max")
         found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False))
     return found[::-1]
+
+
+def _filled(
+    covers: sparse.csr_array, weight: FloatArray, chosen: BoolArray, shared: BoolArray, sides: Sides, n: int
+) -> BoolArray:
+    """A choice and up to ``n`` more sites, the one that adds most next, as long as the sides are kept."""
+    done = covered(covers, chosen)
+    order, _ = cover_order(covers, np.where(done, 0.0, weight), among=shared)
+    out = chosen.copy()
+    for site in order.tolist():
+        if n == 0:
+            break
+        out[site] = True
+        if sides.kept(out) or not sides.kept(chosen):
+            n -= 1
+        else:
+            out[site] = False
+    return out
 
 
 def _most(task: _Task, sides: Sides, n: int) -> Program:
