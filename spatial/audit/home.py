@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, rows_that
 from spatial.audit.light import Light
-from spatial.audit.rays import Spans, cut_pieces
 from spatial.audit.ways import TIE_M, Ways, cut_ways, nearest_of
 from spatial.errors import Remark
 from spatial.network import doors, snap_points
@@ -72,28 +71,12 @@ def lit_ways(book: Book, light: Light, lamps: Bools) -> tuple[Floats, Floats, Fl
     NaN where no entrance can be reached.
     """
     ways, from_gate_m, door_vertex = ways_from_gates(book)
-    least_m, most_m = _lit_ways(ways, from_gate_m, _lit_pieces(ways, light, lamps))
+    lit_m = light.lit_within(lamps, ways.edge, ways.from_m, ways.from_m + ways.length_m)
+    least_m, most_m = _lit_ways(ways, from_gate_m, lit_m)
     reached = door_vertex >= 0
     reached[reached] = np.isfinite(from_gate_m[door_vertex[reached]])
     at_door = [np.where(reached, each[door_vertex], np.nan) for each in (from_gate_m, least_m, most_m)]
     return at_door[0], at_door[1], at_door[2]
-
-
-def _lit_pieces(ways: Ways, light: Light, lamps: Bools) -> Floats:
-    """Lit metres of each piece of way."""
-    shining, k = light.spans.of(lamps), light.shining.size
-    n = ways.edge.size
-    both = Spans(
-        np.concatenate([shining.line, ways.edge]),
-        np.concatenate([shining.lamp, k + np.arange(n)]),
-        np.concatenate([shining.from_m, ways.from_m]),
-        np.concatenate([shining.to_m, ways.from_m + ways.length_m]),
-    )
-    cut = cut_pieces(both, light.length_m)
-    by_lamp = cut.lamp < k
-    lit = (np.bincount(cut.piece[by_lamp], minlength=cut.line.size) > 0) | light.lit_already[cut.line]
-    piece, way = cut.piece[~by_lamp], cut.lamp[~by_lamp] - k
-    return np.bincount(way, (cut.length_m * lit)[piece], minlength=n).astype(float)
 
 
 def _lit_ways(ways: Ways, from_gate_m: Floats, lit_m: Floats) -> tuple[Floats, Floats]:

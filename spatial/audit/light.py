@@ -56,6 +56,21 @@ class Light:
         by_alley = self.alley[pieces.line[lit]]
         return np.bincount(by_alley, pieces.length_m[lit], minlength=self.n_alleys).astype(float)
 
+    def lit_within(self, lamps: Bools, edge: Ints, from_m: Floats, to_m: Floats) -> Floats:
+        """Lit metres of each span (s) of an edge under the lamps marked true and the alleys lit already."""
+        shining, k = self.spans.of(lamps), self.existing.size
+        both = Spans(
+            np.concatenate([shining.line, edge]),
+            np.concatenate([shining.lamp, k + np.arange(edge.size)]),
+            np.concatenate([shining.from_m, from_m]),
+            np.concatenate([shining.to_m, to_m]),
+        )
+        cut = cut_pieces(both, self.length_m)
+        by_lamp = cut.lamp < k
+        lit = (np.bincount(cut.piece[by_lamp], minlength=cut.line.size) > 0) | self.lit_already[cut.line]
+        piece, span = cut.piece[~by_lamp], cut.lamp[~by_lamp] - k
+        return np.bincount(span, (cut.length_m * lit)[piece], minlength=edge.size).astype(float)
+
     def worth(self, lamps: Bools, worth: Worth) -> float:
         """What the light of the lamps marked true and of the alleys lit already is worth."""
         pieces, per_m = self.pieces(lamps, worth)

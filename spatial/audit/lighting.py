@@ -14,7 +14,7 @@ from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, SHARE, column_differs, figures_differ, rows_that, say
 from spatial.audit.home import HERE_M, lit_ways
 from spatial.audit.light import Light
-from spatial.audit.rays import Pieces, Spans, cut_pieces
+from spatial.audit.rays import Pieces, cut_pieces
 from spatial.audit.ways import cut_ways, ground_of
 from spatial.errors import Remark, fault
 from spatial.network import Stops, doors
@@ -116,19 +116,9 @@ def _doors_lit(book: Book, light: Light) -> tuple[float, float]:
 
 def _lit_near(light: Light, door: Stops, on: Ints, near_m: float) -> Bools:
     """Whether some light falls within a distance of each door along its edge."""
-    shining, k = light.spans.of(light.shining), light.shining.size
     edge, along_m = door.edge[on], door.along_m[on]
-    both = Spans(
-        np.concatenate([shining.line, edge]),
-        np.concatenate([shining.lamp, k + np.arange(on.size)]),
-        np.concatenate([shining.from_m, np.maximum(along_m - near_m, 0.0)]),
-        np.concatenate([shining.to_m, np.minimum(along_m + near_m, light.length_m[edge])]),
-    )
-    cut = cut_pieces(both, light.length_m)
-    by_lamp = cut.lamp < k
-    lit = (np.bincount(cut.piece[by_lamp], minlength=cut.line.size) > 0) | light.lit_already[cut.line]
-    near = cut.piece[~by_lamp], cut.lamp[~by_lamp] - k
-    return np.bincount(near[1], (lit * cut.length_m)[near[0]], minlength=on.size) > 0
+    from_m, to_m = np.maximum(along_m - near_m, 0.0), np.minimum(along_m + near_m, light.length_m[edge])
+    return light.lit_within(light.shining, edge, from_m, to_m) > 0
 
 
 # --- alleys ---------------------------------------------------------------------------------------------
@@ -271,19 +261,8 @@ def _metres(book: Book, light: Light, label: Ints, n_labels: int) -> tuple[Float
     ways = cut_ways(network, door, marks)
     on = ways.vertex[0] >= 0
     ground = ground_of(ways, ways.vertex[0][on], label[on], n_labels)
-    k, n = light.shining.size, ways.edge.size
-    middle = ways.from_m + ways.length_m / 2
-    both = Spans(
-        np.concatenate([shining.line, ways.edge]),
-        np.concatenate([shining.lamp, k + np.arange(n)]),
-        np.concatenate([shining.from_m, np.maximum(middle - 1e-9, ways.from_m)]),
-        np.concatenate([shining.to_m, middle]),
-    )
-    cut = cut_pieces(both, light.length_m)
-    by_lamp = cut.lamp < k
-    bright = (np.bincount(cut.piece[by_lamp], minlength=cut.line.size) > 0) | light.lit_already[cut.line]
-    lit = np.zeros(n, np.int64)
-    np.maximum.at(lit, cut.lamp[~by_lamp] - k, bright[cut.piece[~by_lamp]].astype(np.int64))
+    lit_m = light.lit_within(light.shining, ways.edge, ways.from_m, ways.from_m + ways.length_m)
+    lit = (lit_m > ways.length_m / 2).astype(np.int64)
     alone_m, shared_m = ground.metres(lit, 2)
     return alone_m.toarray(), shared_m.toarray()
 

@@ -26,13 +26,12 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, doors, snap_points
 from spatial.settings import Settings
 from spatial.siting.candidates import (
-    among,
     at_most_one,
     candidate_sites,
     geographic_order,
     grid_at,
     near_doubt,
-    too_near,
+    standing,
     unreachable_doubt,
 )
 from spatial.siting.night import lamps_in_sight
@@ -40,9 +39,10 @@ from spatial.siting.service import (
     LAGRANGIAN,
     Service,
     Walked,
+    farthest,
     least_walk,
     most_served,
-    nearest,
+    nearest_chosen,
     ranks,
     way_walks,
 )
@@ -53,9 +53,6 @@ __all__ = ["BoardPlan", "plan_boards"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-PAIRS = 20_000_000  # door and site; with more, walks end at some multiple of walk_m
-FAR_TIMES = 6.0
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def plan_boards(
             ],
         ) from None
     rows = np.flatnonzero(chosen)
-    at = _nearest(task, network, door, stops, rows)
+    at = nearest_chosen(task.service, network, door, stops, rows)
     boards = _board_table(task, settings, chosen, at)
     ids = site.layer("households")["household_id"]
     board_id = pd.Series(sites["site_id"].to_numpy(dtype=object)[at.site], dtype="str").where(at.site >= 0)
@@ -182,36 +179,31 @@ def _task(
     lamps: GeoDataFrame | None,
 ) -> _Task:
     boards = settings.boards
-    many = len(door.edge) * len(stops.edge) > PAIRS
-    limit_m = FAR_TIMES * boards.walk_m if many else np.inf
-    status = sites["status"].to_numpy(dtype=object)
-    existing, required = status == "existing", status == "required"
-    sure = existing | required
-    barred = (status == "forbidden") | ((stops.edge < 0) & (status == "candidate"))
-    near = too_near(shapely.get_coordinates(sites.geometry.to_numpy()), boards.apart_m)
-    beside = near @ sure.astype(np.int64) > 0
-    barred |= beside & ~sure
-    dark = None
+    unusable, dark = stops.edge < 0, None
     if boards.lit_at_night != "off" and lamps is not None:
         dark = np.diff(lamps_in_sight(sites, lamps, site.layer("buildings"), settings).indptr) == 0
     if dark is not None and boards.lit_at_night == "require":
-        barred |= dark & ~sure
-    sides = at_most_one(among(near, ~barred & ~sure))
+        unusable = unusable | dark
+    may = standing(sites, unusable, apart_m=boards.apart_m)
+    sides = at_most_one(may.near)
     if boards.one_per_grid:
-        sides = sides.and_(_one_per_grid(grid_at(sites, areas), sure | ~barred, existing, boards.n_boards))
+        grid_id = grid_at(sites, areas)
+        sides = sides.and_(_one_per_grid(grid_id, ~may.barred, may.existing, boards.n_boards))
     service = Service(
         weight=site.layer("households")["households"].to_numpy(dtype=np.float64),
-        walk=way_walks(network, door, stops, limit_m=limit_m),
+        walk=way_walks(
+            network, door, stops, limit_m=farthest(len(door.edge), len(stops.edge), boards.walk_m)
+        ),
         limit=boards.walk_m,
         n=boards.n_boards,
-        existing=existing,
-        required=required,
-        barred=barred,
+        existing=may.existing,
+        required=may.required,
+        barred=may.barred,
         sides=sides,
         effort=settings.work.effort,
         seed=settings.work.seed,
     )
-    return _Task(sites, service, beside & required, dark)
+    return _Task(sites, service, may.clashing, dark)
 
 
 def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_boards: int) -> Sides:
@@ -225,10 +217,10 @@ def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_
     use = sparse.csr_array(
         (np.ones(int(known.sum())), (grid, np.flatnonzero(known))), shape=(n_grids, len(usable))
     )
-    standing = np.bincount(grid[existing[known]], minlength=n_grids)
-    if n_boards >= int((standing == 0).sum()):
+    standing_there = np.bincount(grid[existing[known]], minlength=n_grids)
+    if n_boards >= int((standing_there == 0).sum()):
         return Sides.at_least(use, np.ones(n_grids))
-    return Sides.at_most(use, np.maximum(standing, 1.0))
+    return Sides.at_most(use, np.maximum(standing_there, 1.0))
 
 
 def _check_numbers(task: _Task, settings: Settings) -> None:
@@ -254,18 +246,6 @@ def _check_numbers(task: _Task, settings: Settings) -> None:
         )
     if faults:
         raise DataError("the boards can't be planned", faults)
-
-
-def _nearest(task: _Task, network: AlleyNetwork, door: Stops, stops: Stops, boards: IntArray) -> Walked:
-    """The nearest board of each door; walks longer than those at hand only for doors that have no other."""
-    at = nearest(task.service.walk[:, boards], boards)
-    far = np.flatnonzero((at.site < 0) & (door.edge >= 0))
-    if not len(far):
-        return at
-    farther = nearest(way_walks(network, door.take(far), stops.take(boards)), boards)
-    site, walk_m = at.site.copy(), at.walk.copy()
-    site[far], walk_m[far] = farther.site, farther.walk
-    return Walked(site, walk_m)
 
 
 def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: Walked) -> GeoDataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import shapely
@@ -18,6 +20,7 @@ from spatial.siting.weights import bends
 from spatial.solve import Sides
 
 __all__ = [
+    "Standing",
     "among",
     "at_most_one",
     "candidate_sites",
@@ -26,6 +29,7 @@ __all__ = [
     "made_sites",
     "near_doubt",
     "nearest_alley",
+    "standing",
     "too_near",
 ]
 
@@ -208,6 +212,29 @@ def too_near(xy: FloatArray, apart_m: float) -> sparse.csr_array:
     near = sparse.csr_array((np.ones(int(closer.sum()), dtype=bool), (a[closer], b[closer])), shape=(n, n))
     near.sort_indices()
     return near
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What may be done with each site (k)."""
+
+    existing: BoolArray
+    required: BoolArray
+    barred: BoolArray  # never: forbidden, unusable, or too near to one that is sure
+    clashing: BoolArray  # required, and too near to another that is sure
+    near: sparse.csr_array  # (k, k) of bool: free sites that exclude each other
+
+
+def standing(sites: GeoDataFrame, unusable: BoolArray, *, apart_m: float = 0.0) -> Standing:
+    """Which sites stand, must stand, may not, and exclude each other; what is sure may be unusable."""
+    status = sites["status"].to_numpy(dtype=object)
+    existing, required = status == "existing", status == "required"
+    sure = existing | required
+    points = shapely.point_on_surface(sites.geometry.to_numpy())
+    near = too_near(shapely.get_coordinates(points), apart_m)
+    beside = near @ sure.astype(np.int64) > 0
+    barred = (status == "forbidden") | ((unusable | beside) & ~sure)
+    return Standing(existing, required, barred, beside & required, among(near, ~barred & ~sure))
 
 
 def among(near: sparse.csr_array, free: BoolArray) -> sparse.csr_array:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from scipy import sparse
@@ -14,7 +13,7 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
 from spatial.sight import Stretches, lit_intervals, stretches
-from spatial.siting.candidates import among, at_most_one, too_near
+from spatial.siting.candidates import Standing, at_most_one, standing
 from spatial.siting.night import lamps_in_sight
 from spatial.siting.ways import WaysHome
 from spatial.siting.weights import Worth, worth_of_light
@@ -104,7 +103,7 @@ def lamp_task(
         network, sites, site.layer("buildings"), reach_m=lamps.reach_m, line_of_sight=lamps.line_of_sight
     )
     cut = stretches(network, intervals, len(sites), cuts=_cuts(worth))
-    standing = stand(sites, lamps.apart_m)
+    may = stand(sites, lamps.apart_m)
     seen = sparse.csr_array((0, len(sites)), dtype=bool)
     if in_light is not None:
         seen = lamps_in_sight(in_light, sites, site.layer("buildings"), settings)
@@ -113,37 +112,21 @@ def lamp_task(
         cut=cut,
         per_m=worth.of(cut),
         lit_already=network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley[cut.edge]],
-        existing=standing.existing,
-        required=standing.required,
-        barred=standing.barred,
-        clashing=standing.clashing,
-        near=standing.near,
-        sides=at_most_one(standing.near),
+        existing=may.existing,
+        required=may.required,
+        barred=may.barred,
+        clashing=may.clashing,
+        near=may.near,
+        sides=at_most_one(may.near),
         shown=Sides.at_least(seen, np.ones(seen.shape[0])),
     )
 
 
-@dataclass(frozen=True)
-class _Standing:
-    """What may be done with each site, as in :class:`LampTask`."""
-
-    existing: BoolArray
-    required: BoolArray
-    barred: BoolArray
-    clashing: BoolArray
-    near: sparse.csr_array
-
-
-def stand(sites: GeoDataFrame, apart_m: float) -> _Standing:
-    """Which lamp sites stand, must stand, may not, and exclude each other."""
-    status = sites["status"].to_numpy(dtype=object)
+def stand(sites: GeoDataFrame, apart_m: float) -> Standing:
+    """What may be done with each lamp site; a wall whose owner said no is barred even if required."""
     refused = (sites["mount"].eq("wall") & sites["consent"].eq("no")).to_numpy(dtype=bool)
-    existing, required = status == "existing", status == "required"
-    near = too_near(shapely.get_coordinates(sites.geometry.to_numpy()), apart_m)
-    sure = existing | required
-    beside = near @ sure.astype(np.int64) > 0
-    barred = (status == "forbidden") | (refused & ~existing) | (beside & ~sure)
-    return _Standing(existing, required, barred, beside & required, among(near, ~barred & ~sure))
+    may = standing(sites, refused, apart_m=apart_m)
+    return replace(may, barred=may.barred | (refused & may.required))
 
 
 def _cuts(worth: Worth) -> tuple[IntArray, FloatArray]:

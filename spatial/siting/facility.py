@@ -21,8 +21,23 @@ from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, doors, in_minutes, minutes_per_m, snap_points
 from spatial.schema import LAYERS
 from spatial.settings import Facility, Settings
-from spatial.siting.candidates import geographic_order, made_sites, nearest_alley, unreachable_doubt
-from spatial.siting.service import Service, Walked, least_walk, most_served, nearest, ranks, way_walks
+from spatial.siting.candidates import (
+    geographic_order,
+    made_sites,
+    nearest_alley,
+    standing,
+    unreachable_doubt,
+)
+from spatial.siting.service import (
+    Service,
+    Walked,
+    farthest,
+    least_walk,
+    most_served,
+    nearest_chosen,
+    ranks,
+    way_walks,
+)
 from spatial.solve import Sides, Solution, capacitated_median, gap_between, within
 
 __all__ = ["FacilityPlan", "check_facility", "plan_facility"]
@@ -31,8 +46,6 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-PAIRS = 20_000_000  # door and site; with more, walks end at some multiple of the limit
-FAR_TIMES = 6.0
 DEFAULT_WALK_M = 500.0
 
 
@@ -193,20 +206,19 @@ def _needs(site: Site, network: AlleyNetwork, settings: Settings, sites: GeoData
     limit, on = _limit(facility), network
     if facility.walk_min is not None:
         on, (door, stops) = in_minutes(network, minutes_per_m(network, site.elevation), door, stops)
-    many = len(rows) * len(sites) > PAIRS or facility.capacity is not None
-    times = 1.0 if facility.capacity is not None else FAR_TIMES
-    walk = way_walks(on, door, stops, limit_m=times * limit if many else np.inf)
+    longest = limit if facility.capacity is not None else farthest(len(rows), len(sites), limit)
+    walk = way_walks(on, door, stops, limit_m=longest)
     if facility.capacity is not None:
         walk = _cut(walk, limit)
-    status = sites["status"].to_numpy(dtype=object)
+    may = standing(sites, stops.edge < 0)
     service = Service(
         weight=demand[rows],
         walk=walk,
         limit=limit,
         n=facility.n,
-        existing=status == "existing",
-        required=status == "required",
-        barred=(status == "forbidden") | ((stops.edge < 0) & (status == "candidate")),
+        existing=may.existing,
+        required=may.required,
+        barred=may.barred,
         sides=Sides.none(len(sites)),
         effort=settings.work.effort,
         seed=settings.work.seed,
@@ -271,7 +283,7 @@ def _choose(needs: _Needs, facility: Facility) -> tuple[BoolArray, Walked, dict[
         if facility.goal == "least-walk":
             chosen, walk = least_walk(service, served)
         rows = np.flatnonzero(chosen)
-        at = nearest(way_walks(needs.on, needs.door, needs.stops.take(rows)), rows)
+        at = nearest_chosen(service, needs.on, needs.door, needs.stops, rows)
     return chosen, at, _figures(needs, facility, chosen, at, served, walk)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spatial.settings import Settings
 from spatial.siting.demand import NOTHING_M, LampTask
-from spatial.solve import cover_curve, cover_order, covered
+from spatial.solve import cover_curve, cover_order, covered, first_in_order
 
 __all__ = ["Curve", "Order", "curve_of", "free_order", "order_of_choice", "raised"]
 
@@ -122,7 +122,7 @@ def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: C
         best_order.gain_m,
         best_order.gain,
         best_order.short,
-        min(max(least, 0.0), best_order.short),
+        min(least, best_order.short),
     )
 
 
@@ -169,13 +169,7 @@ def _nested(
 
 def _gains(task: LampTask, sites: IntArray) -> tuple[FloatArray, FloatArray]:
     """Metres and worth newly lit by each site in this order."""
-    first = np.full(len(task.existing), len(sites) + 1)
-    first[sites] = np.arange(len(sites))
-    covers = task.cut.covers
-    row = np.repeat(np.arange(covers.shape[0]), np.diff(covers.indptr))
-    by = np.full(covers.shape[0], len(sites))
-    np.minimum.at(by, row, first[covers.indices])
-    done = task.lit(task.existing)
-    by[done] = len(sites)
+    by = first_in_order(task.cut.covers, sites)
+    by[task.lit(task.existing)] = len(sites)
     gain_m = np.bincount(by, task.cut.length_m, minlength=len(sites) + 1)[:-1].astype(np.float64)
     return gain_m, np.bincount(by, task.worth, minlength=len(sites) + 1)[:-1].astype(np.float64)

@@ -18,12 +18,24 @@ from spatial.network import AlleyNetwork, Stops, walks
 from spatial.settings import Effort
 from spatial.solve import Sides, Solution, cover_limits, max_cover, p_median, within
 
-__all__ = ["LAGRANGIAN", "Service", "Walked", "least_walk", "most_served", "nearest", "ranks", "way_walks"]
+__all__ = [
+    "LAGRANGIAN",
+    "Service",
+    "Walked",
+    "farthest",
+    "least_walk",
+    "most_served",
+    "nearest_chosen",
+    "ranks",
+    "way_walks",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+PAIRS = 20_000_000  # of rows and sites; with more, walks end at some multiple of the limit
+FAR_TIMES = 6.0
 LAGRANGIAN = "Lagrangian"
 LONGER = 1.1  # a walk to a site that is not preferred
 
@@ -141,6 +153,25 @@ def _longer(walk: sparse.csr_array, avoid: BoolArray, limit: float) -> sparse.cs
     longer = np.where(avoid[walk.indices], walk.data * LONGER, walk.data)
     longer = np.where(walk.data <= limit, np.minimum(longer, limit), longer)
     return sparse.csr_array((longer, walk.indices, walk.indptr), shape=walk.shape)
+
+
+def farthest(n_rows: int, n_sites: int, limit: float) -> float:
+    """How long walks are looked at: without end, or with too many pairs so many times the limit."""
+    return FAR_TIMES * limit if n_rows * n_sites > PAIRS else np.inf
+
+
+def nearest_chosen(
+    task: Service, network: AlleyNetwork, door: Stops, stops: Stops, sites: IntArray
+) -> Walked:
+    """The nearest chosen site of each row; walks beyond those at hand only for rows that have no other."""
+    at = nearest(task.walk[:, sites], sites)
+    far = np.flatnonzero((at.site < 0) & (door.edge >= 0))
+    if not len(far):
+        return at
+    farther = nearest(way_walks(network, door.take(far), stops.take(sites)), sites)
+    site, walk = at.site.copy(), at.walk.copy()
+    site[far], walk[far] = farther.site, farther.walk
+    return Walked(site, walk)
 
 
 def nearest(walk: sparse.csr_array, sites: IntArray) -> Walked:

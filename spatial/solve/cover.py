@@ -27,6 +27,7 @@ __all__ = [
     "cover_limits",
     "cover_order",
     "covered",
+    "first_in_order",
     "max_cover",
     "merged_rows",
     "set_cover",
@@ -169,14 +170,13 @@ def cover_curve(
         taken, shared = (np.zeros(covers.shape[1], dtype=bool) for _ in range(2))
         taken[task.sites] = point.x[:n_sites] > 1 - WHOLE
         shared[task.sites] = (point.x[:n_sites] > WHOLE) & ~taken[task.sites]
-        chosen = task.fixed | taken
+        chosen, left = task.fixed | taken, n - int(taken.sum())
         bound = done - point.bound
         if shared.any():
-            chosen = _filled(covers, weight, chosen, shared, sides, n - int(taken.sum()))
+            chosen = _filled(covers, weight, chosen, shared, sides, left)
         short = bound - float(weight[covered(covers, chosen)].sum())
         if 0 < shared.sum() <= FEW_SHARED and short > ENOUGH * bound:
             rest = _task(covers, weight, task.fixed | taken, ~shared, sides)
-            left = n - int(taken.sum())
             better = _max_cover(covers, weight, rest, sides, left, effort="quick", seed=seed).chosen
             chosen = max(chosen, better, key=lambda each: float(weight[covered(covers, each)].sum()))
         value = float(weight[covered(covers, chosen)].sum())
@@ -197,7 +197,7 @@ def _filled(
         if n == 0:
             break
         out[site] = True
-        if sides.kept(out) or not sides.kept(chosen):
+        if sides.kept(out):
             n -= 1
         else:
             out[site] = False
@@ -377,13 +377,19 @@ def cover_order(
         others.indptr.astype(np.int64),
         others.indices.astype(np.int64),
     )
-    rank = np.full(len(sites), len(order))
-    rank[order] = np.arange(len(order))
-    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    by = np.full(rows.shape[0], len(order))
-    np.minimum.at(by, row, rank[rows.indices])
+    by = first_in_order(rows, order)
     gain = np.bincount(by, weight[weight > 0], minlength=len(order) + 1)[:-1]
     return sites[order].astype(np.int64), gain.astype(np.float64)
+
+
+def first_in_order(covers: sparse.csr_array, order: IntArray) -> IntArray:
+    """The place in an order of the first site that covers each row; the order's length where none does."""
+    place = np.full(covers.shape[1], len(order))
+    place[order] = np.arange(len(order))
+    row = np.repeat(np.arange(covers.shape[0]), np.diff(covers.indptr))
+    by = np.full(covers.shape[0], len(order))
+    np.minimum.at(by, row, place[covers.indices])
+    return by
 
 
 def merged_rows(covers: sparse.csr_array) -> tuple[IntArray, IntArray]:
