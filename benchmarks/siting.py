@@ -28,6 +28,7 @@ from typing import Any, get_args
 
 import highspy
 import numpy as np
+from geopandas import GeoDataFrame
 from scipy import sparse
 
 from benchmarks.grids import _listed, _peak_mb, in_process
@@ -37,7 +38,7 @@ from spatial.network import AlleyNetwork, build_network
 from spatial.sample import make_sample
 from spatial.settings import Effort, Settings, read_settings
 from spatial.sight import lit_intervals
-from spatial.siting import boards, plan_boards, plan_lamps
+from spatial.siting import boards, facility, plan_boards, plan_facility, plan_lamps, usable_lamp_sites
 from spatial.siting.candidates import candidate_sites
 from spatial.siting.demand import LampTask, lamp_task
 from spatial.siting.lamps import choose_lamps
@@ -114,9 +115,9 @@ def township(n_households: int, seed: int = 1) -> Site:
 # --- lamps ----------------------------------------------------------------------------------------
 
 
-def _lamp_row(town: Town, name: str, *overrides: str) -> Row:
+def _lamp_row(town: Town, name: str, *overrides: str, in_light: GeoDataFrame | None = None) -> Row:
     settings = town.settings(*overrides)
-    task, first_s = _lamp_task(town, settings)
+    task, first_s = _lamp_task(town, settings, in_light)
     begin_s = time.process_time()
     found = choose_lamps(task, settings)
     solve_s = time.process_time() - begin_s
@@ -128,11 +129,13 @@ def _lamp_row(town: Town, name: str, *overrides: str) -> Row:
     )  # fmt: skip
 
 
-def _lamp_task(town: Town, settings: Settings) -> tuple[LampTask, float]:
+def _lamp_task(
+    town: Town, settings: Settings, in_light: GeoDataFrame | None = None
+) -> tuple[LampTask, float]:
     begin_s = time.process_time()
     sites, _ = candidate_sites(town.site, town.network, settings, layer="lamp_sites")
     ways = None if settings.lamps.weight == "plain" else ways_home(town.site, town.network, settings)
-    task = lamp_task(town.site, town.network, settings, sites, ways)
+    task = lamp_task(town.site, town.network, settings, sites, ways, in_light=in_light)
     return task, time.process_time() - begin_s
 
 
@@ -164,7 +167,7 @@ def curve(town: Town) -> Iterator[Row]:
     begin_s = time.process_time()
     found = curve_of(task, settings, plan.chosen)
     curve_s = time.process_time() - begin_s
-    order = free_order(task, found)
+    order = free_order(task, settings, found)
     found = raised(task, found, order)
     order_s = time.process_time() - begin_s - curve_s
     gap = np.array([gap_between(*each, sense="max") for each in zip(found.worth, found.bound, strict=True)])
@@ -199,6 +202,42 @@ def _board_row(town: Town, name: str, *overrides: str) -> Row:
 
 def least_walk(town: Town) -> Iterator[Row]:
     yield _board_row(town, "boards, least walk")
+
+
+def night(town: Town) -> Iterator[Row]:
+    """Boards that must be read at night, and the lamps that light every one of them."""
+    n = len(town.site.layer("board_sites")) // 4
+    settings = town.settings(f"boards.n_boards={n}", "boards.lit_at_night=require")
+    begin_s = time.process_time()
+    shining = usable_lamp_sites(town.site, town.network, settings)
+    with _spent(boards, "way_walks") as first_s:
+        plan = plan_boards(town.site, town.network, settings, lamps=shining)
+    solve_s = time.process_time() - begin_s - sum(first_s)
+    figures = plan.figures
+    yield Row(
+        "boards, in sight of a lamp", figures["n_chosen"], figures["total_walk_m"],
+        figures["bound_household_m"], figures["gap"], sum(first_s), solve_s, _peak_mb(),
+        f"{figures['share_served']:.1%} served",
+    )  # fmt: skip
+    new = plan.boards[plan.boards["status"] != "existing"].reset_index(drop=True)
+    yield _lamp_row(town, "lamps that light those boards", _quarter(town), in_light=new)
+
+
+def rooms(town: Town) -> Iterator[Row]:
+    """A quarter of the sites for all elderly, with a quarter more room than they need."""
+    n = len(town.site.layer("board_sites")) // 4
+    room = int(np.ceil(1.25 * float(town.site.layer("households")["elderly"].sum()) / n))
+    asked = {"candidates": "board_sites", "demand": "households.elderly", "n": n, "capacity": room}
+    settings = town.settings(*(f"facility.rooms.{key}={value}" for key, value in asked.items()))
+    begin_s = time.process_time()
+    with _spent(facility, "way_walks") as first_s:
+        figures = plan_facility(town.site, town.network, settings, "rooms").figures
+    solve_s = time.process_time() - begin_s - sum(first_s)
+    yield Row(
+        f"rooms for {room} elderly each", figures["n_chosen"], figures["total_walk"], figures["bound_walk"],
+        figures["gap"], sum(first_s), solve_s, _peak_mb(),
+        f"{figures['share_served']:.1%} served within {figures['limit']:g} m, by {figures['bound_by']}",
+    )  # fmt: skip
 
 
 # --- other tools ----------------------------------------------------------------------------------
@@ -309,6 +348,8 @@ TASKS: dict[str, Callable[[Town], Iterator[Row]]] = {
     "way-home": way_home,
     "curve": curve,
     "boards": least_walk,
+    "night": night,
+    "rooms": rooms,
 }
 BESIDE: dict[str, Callable[[Town], Iterator[Row]]] = {"small": spopt_points, "medium": highs_alone}
 

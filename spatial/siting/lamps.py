@@ -99,7 +99,7 @@ def plan_lamps(
     _check_numbers(task, settings)
     solution = choose_lamps(task, settings)
     curve = curve_of(task, settings, solution.chosen)
-    free = free_order(task, curve)
+    free = free_order(task, settings, curve)
     curve = raised(task, curve, free)
     order = order_of_choice(task, settings, solution.chosen & ~task.existing, curve)
     chosen = task.existing | task.required

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,13 @@ __all__ = ["Curve", "Order", "curve_of", "free_order", "order_of_choice", "raise
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+_Nested = tuple[IntArray, FloatArray, FloatArray]  # sites, and the metres and worth each adds
 
 POINTS = 45  # of the curve
 BEGIN_ROWS = 800_000  # stretches times the choices with which a free order is begun; at least so many of them
 LEAST_BEGINS = 5
+CLOSE = 0.01  # an order that falls short of the curve by less is good enough
+STEPS = ((0.05, 0.11), (0.25,), (0.63, 0.7))  # shares of the curve's points, where choices grow to
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,50 @@ def curve_of(task: LampTask, settings: Settings, chosen: BoolArray) -> Curve:
     )
 
 
-def free_order(task: LampTask, curve: Curve) -> Order:
+def free_order(task: LampTask, settings: Settings, curve: Curve) -> Order:
     """A nested order of all usable sites.
 
     The best next lamp first gives one order; beginning with the choice of a point of the curve, its
-    members so ordered, gives others. The one that falls least short of the curve is taken.
+    members so ordered, gives others. Where all of them fall too short, choices are grown one from another in
+    wide steps, each the best that has the one before in it, so that they cost little light early and late.
+    The order that falls least short of the curve is taken.
     """
     few = int(np.clip(BEGIN_ROWS // max(len(task.per_m), 1), LEAST_BEGINS, len(curve.choices)))
     at = np.linspace(0, len(curve.choices) - 1, few).round().astype(int)
     begins = [curve.choices[each] for each in np.unique(at)]
-    return _shortest(task, curve, [_nested(task, (begin, task.usable & ~begin)) for begin in begins])
+    best = _shortest(task, curve, [_nested(task, (begin, task.usable & ~begin)) for begin in begins])
+    if best.short <= CLOSE:
+        return best
+    return min(best, _shortest(task, curve, _grown(task, settings, curve)), key=lambda each: each.short)
+
+
+def _grown(task: LampTask, settings: Settings, curve: Curve) -> list[_Nested]:
+    """Orders that pass through choices each of which has the one before in it."""
+    last = len(curve.n_lamps) - 1
+    first, *later = [[round(share * last) for share in step] for step in STEPS]
+    chains = [(curve.choices[at],) for at in first]
+    for step in later:
+        numbers = curve.n_lamps[step].tolist()
+        chains = [(*chain, _best_with(task, settings, chain[-1], n)) for chain in chains for n in numbers]
+    orders = []
+    for chain in chains:
+        steps = [larger & ~smaller for smaller, larger in pairwise((np.zeros_like(task.usable), *chain))]
+        orders.append(_nested(task, (*steps, task.usable & ~chain[-1])))
+    return orders
+
+
+def _best_with(task: LampTask, settings: Settings, has: BoolArray, n: int) -> BoolArray:
+    """The best choice of ``n`` new lamps that has these in it."""
+    found = cover_curve(
+        task.cut.covers,
+        task.worth,
+        numbers=np.array([max(n - int(has.sum()), 0)]),
+        fixed=task.existing | has,
+        barred=task.barred,
+        sides=task.sides,
+        seed=settings.work.seed,
+    )
+    return found[0].chosen & ~task.existing
 
 
 def order_of_choice(task: LampTask, settings: Settings, new: BoolArray, curve: Curve) -> Order:
@@ -137,16 +175,14 @@ def raised(task: LampTask, curve: Curve, order: Order) -> Curve:
     return replace(curve, worth=worth[best], bound=bound, lit_m=lit_m[best])
 
 
-def _shortest(task: LampTask, curve: Curve, orders: list[tuple[IntArray, FloatArray, FloatArray]]) -> Order:
+def _shortest(task: LampTask, curve: Curve, orders: list[_Nested]) -> Order:
     start = task.lit_worth(task.existing)
     short = [curve.short(start + np.concatenate([[0.0], np.cumsum(gain)])) for _, _, gain in orders]
     best = int(np.argmin(short))
     return Order(*orders[best], short[best])
 
 
-def _nested(
-    task: LampTask, groups: tuple[BoolArray, ...], *, keep: BoolArray | None = None
-) -> tuple[IntArray, FloatArray, FloatArray]:
+def _nested(task: LampTask, groups: tuple[BoolArray, ...], *, keep: BoolArray | None = None) -> _Nested:
     """The sites of one group after another, each time the best next: site, metres and worth it adds.
 
     A site that adds nothing is left out unless it is to be kept; one that an earlier site excludes always is.
