@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from benchmarks import orlib, siting
 from benchmarks.grids import (
     Row,
     as_problem,
@@ -85,3 +86,21 @@ def test_an_unknown_effort_or_place_is_refused(capsys):
         with pytest.raises(SystemExit):
             main(options)
         assert said in capsys.readouterr().err
+
+
+def test_siting_rows_of_the_smallest_township():
+    quarter, boards, lamps = siting.measure("small", ["lamps", "night"], "quick", beside=False)
+    assert (quarter.number, boards.number, lamps.number) == (150, 20, 150)
+    assert lamps.value <= quarter.value
+    for each in (quarter, lamps):
+        assert each.value <= each.bound <= 1.001 * each.value
+    assert boards.bound <= boards.value
+
+
+@pytest.mark.real
+def test_published_optima_are_reached(place, capsys):
+    place("benchmarks")
+    orlib.main(["--only", "pmed1,pmed5,SJC324"])
+    printed = capsys.readouterr().out
+    assert "p-median: 2 of 2 as published, 2 proved" in printed
+    assert "NOT" not in printed and "covering: " in printed

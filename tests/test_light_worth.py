@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from pytest import approx
 from shapely.geometry import LineString, Point
 
 from spatial.audit import recount
+from spatial.audit.book import read_book
+from spatial.audit.lamp_bound import bought, proved
+from spatial.audit.light import recount_light
+from spatial.audit.worth import recount_worth
 from spatial.errors import DataError
-from spatial.load import Site
+from spatial.load import Site, read_site
 from spatial.network import build_network
 from spatial.plan import make_plan, write_plan
+from spatial.sample import write_sample
 from spatial.settings import read_settings
 from spatial.siting import LampPlan, plan_lamps
 from spatial.siting.candidates import at_most_one, too_near
@@ -230,3 +236,28 @@ def test_the_recount_agrees(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     settings = read_settings(overrides=overrides)
     write_plan(make_plan(fork(), settings, only=("lamps",)), tmp_path)
     assert recount(tmp_path).faults == ()
+
+
+@given(
+    sites=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=8),
+    n=st.integers(0, 5),
+    left_cny=st.integers(0, 15),
+)
+def test_what_money_buys_is_bounded_from_above_and_near(sites: list[tuple[int, int]], n: int, left_cny: int):
+    worth, cost_cny = (np.array(each, dtype=float) for each in zip(*sites, strict=True))
+    choices = (list(each) for size in range(n + 1) for each in combinations(range(len(sites)), size))
+    best = max(worth[each].sum() for each in choices if cost_cny[each].sum() <= left_cny)
+    bound = bought(worth, cost_cny, n, left_cny)
+    assert best - 1e-9 <= bound <= best + 2 * worth.max() + 1e-6  # two limits share two sites at most
+
+
+def test_prices_prove_the_bound_of_a_budget_anew(tmp_path: Path) -> None:
+    write_sample(tmp_path / "site", n_households=400)
+    overrides = ["lamps.budget_cny=400000", "work.effort=quick"]
+    settings = read_settings(tmp_path / "site" / "plan.toml", overrides=overrides)
+    plan = make_plan(read_site(tmp_path / "site", settings), settings, only=("lamps",))
+    write_plan(plan, tmp_path)
+    book = read_book(tmp_path)
+    light, worth = recount_light(book), recount_worth(book)
+    own, said = proved(book, light, worth), plan.summary["lamps"]
+    assert said["worth"] - 1e-6 <= own <= 1.01 * said["bound_worth"]

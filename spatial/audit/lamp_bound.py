@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, figures_differ, say
@@ -13,7 +14,9 @@ from spatial.audit.rays import Spans, cut_pieces
 from spatial.audit.stretches import on_edges
 from spatial.errors import Remark, fault
 
-__all__ = ["lamp_bound_faults", "proved"]
+__all__ = ["bought", "lamp_bound_faults", "proved"]
+
+Floats = NDArray[np.float64]
 
 #: "Fewest" asks no lamp for stretches of a centimetre and less; this share of all alley at most.
 SLIVERS = 1e-3
@@ -41,26 +44,21 @@ def lamp_bound_faults(book: Book, light: Light, worth: Worth, value: float) -> I
         if short > SLIVERS * value:
             text = f"{say(short)} too little is lit for share_of_lightable {lamps.share_of_lightable}"
             yield fault("goal-missed", text, layer="summary", column="lamps.worth")
-    elif said["bound_by"] == "LP duals" and not _limited(book) and "lamps_price" in book.bounds:
+    elif said["bound_by"] == "LP duals" and lamps.apart_m == 0 and "lamps_price" in book.bounds:
         own = proved(book, light, worth)
         if bound < own - slack:
             text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(own)}"
             yield fault("bound-unproven", text, layer="summary", column="lamps.bound_worth")
 
 
-def _limited(book: Book) -> bool:
-    """Whether money or distances limit the choice, whose prices are not kept."""
-    lamps = book.settings.lamps
-    return lamps.budget_cny is not None or lamps.apart_m > 0
-
-
 def proved(book: Book, light: Light, worth: Worth) -> float:
     """No ``n_lamps`` lamps beside the existing ones light more than this, by the prices in bounds.npz.
 
     A metre is worth its weight less its price for nothing, and a lamp the prices of its metres; the existing
-    and required lamps are taken, and the best others up to the number.
+    and required lamps are taken, and the best others up to the number and within the money.
     """
-    status = book.site.layer("lamp_sites")["status"].to_numpy(object)
+    sites, lamps = book.site.layer("lamp_sites"), book.settings.lamps
+    status = sites["status"].to_numpy(object)
     alley, from_m, to_m, price = (book.bounds[f"lamps_{key}"] for key in ("alley", "from_m", "to_m", "price"))
     edge, row, begin_m, end_m = on_edges(book.network, alley, from_m, to_m)
     usable, k = light.spans.of(light.usable), status.size
@@ -80,8 +78,34 @@ def proved(book: Book, light: Light, worth: Worth) -> float:
     site_worth = np.bincount(pieces.lamp[by_lamp], (each * paid)[pieces.piece[by_lamp]], minlength=k)
     required = status == "required"
     taken = light.existing | required
-    free = np.sort(site_worth[light.usable & ~taken])[::-1]
-    most = book.settings.lamps.most_lamps
-    n = k if most is None else max(most - int(required.sum()), 0)
+    free = light.usable & ~taken
+    n = k if lamps.most_lamps is None else max(lamps.most_lamps - int(required.sum()), 0)
+    if lamps.budget_cny is None:
+        added = float(np.sort(site_worth[free])[::-1][:n].sum())
+    else:
+        cost_cny = sites["cost_cny"].fillna(0.0).to_numpy(float)
+        left_cny = lamps.budget_cny - float(cost_cny[required & light.usable].sum())
+        added = bought(site_worth[free], cost_cny[free], n, left_cny)
     already = light.worth(np.zeros(k, bool), worth)
-    return already + float((each * (1.0 - paid)).sum() + site_worth[taken].sum() + free[:n].sum())
+    return already + float((each * (1.0 - paid)).sum() + site_worth[taken].sum()) + added
+
+
+def bought(worth: Floats, cost_cny: Floats, n: int, left_cny: float) -> float:
+    """No ``n`` sites within the money are worth more: the least over prices of a yuan, each of which proves.
+
+    What the sites are worth after they are paid for, and the money at its price, is convex in the price.
+    """
+
+    def most(price: float) -> float:
+        gain = np.maximum(worth - price * cost_cny, 0.0)
+        return price * left_cny + float(np.sort(gain)[::-1][:n].sum())
+
+    low, high = 0.0, float((worth / np.maximum(cost_cny, 1e-9)).max(initial=0.0))
+    high = min(high, 1e6)
+    for _ in range(100):
+        third = (high - low) / 3
+        if most(low + third) <= most(high - third):
+            high -= third
+        else:
+            low += third
+    return min(most(0.0), most(low), most(high))

@@ -106,7 +106,7 @@ def _grown(task: LampTask, settings: Settings, curve: Curve) -> list[_Nested]:
     """Orders that pass through choices each of which has the one before in it."""
     last = len(curve.n_lamps) - 1
     first, *later = [[round(share * last) for share in step] for step in STEPS]
-    chains = [(curve.choices[at],) for at in first]
+    chains: list[tuple[BoolArray, ...]] = [(curve.choices[at],) for at in first]
     for step in later:
         numbers = curve.n_lamps[step].tolist()
         chains = [(*chain, _best_with(task, settings, chain[-1], n)) for chain in chains for n in numbers]
