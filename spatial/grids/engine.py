@@ -9,30 +9,17 @@ fewest households in faulty grids that were found, and say which limit would hav
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial.errors import DataError
 from spatial.grids.bound import Limits, lower_bound, search_prices
-from spatial.grids.decide import (
-    SMALL_ROWS,
-    Settled,
-    counts,
-    cut_into,
-    decide,
-    plain_count,
-    reachable,
-    settle,
-    ways_out,
-)
+from spatial.grids.decide import Settled, ways_out
 from spatial.grids.exact import Work as ProofWork
 from spatial.grids.exact import prove
 from spatial.grids.groups import Kept, close_locks, fitting_groups, keep_groups, rest_pieces, with_ungrouped
-from spatial.grids.improve import Terms, Work, improve
+from spatial.grids.improve import Terms, improve
 from spatial.grids.keep import Earlier, keep_grids
 from spatial.grids.problem import (
     FaultLimit,
@@ -47,67 +34,23 @@ from spatial.grids.problem import (
     score,
 )
 from spatial.grids.refine import refine_prices
-from spatial.grids.regions import Must
-from spatial.grids.trees import clashes, fault_size, recount, start
+from spatial.grids.rules import WORK, Rules
+from spatial.grids.starts import (
+    Starts,
+    faulty_first,
+    nearest_total,
+    reachable_shares,
+    reaches_beside,
+    shares_beside,
+)
+from spatial.grids.trees import clashes, fault_size, start
 from spatial.settings import Effort, Grids
 
 __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
 
 _BOUND_BY = "Lagrangian"
-_COUNTS = 5  # numbers of grids tried where the plain one has no feasible start
-_MOVES = 4  # away from the plain number, to keep village groups whole
 _FAULTY_TRIES = 2
 _FEWEST_ROUNDS = 120  # of the bound of a large component
-
-
-@dataclass(frozen=True)
-class _Work:
-    """Work allowed, in steps."""
-
-    search: Work
-    rounds: int  # of the bound
-    tries: int  # of a feasible start
-    refine_rounds: int = 0  # of the bound of a component that isn't proved
-    prove_households: int = 0  # up to which a component's optimum is proved, if the steps suffice
-    prove_steps: int = 0
-    prove_among: int = 0  # households of a problem up to which its components are proved at all
-
-
-_WORK: dict[Effort, _Work] = {
-    "quick": _Work(Work(8, 3, 120_000, anneals=3, steps=8, household_anneals=12_000), rounds=150, tries=4),
-    "normal": _Work(
-        Work(14, 5, 280_000, anneals=4, steps=10, household_anneals=30_000),
-        rounds=400,
-        tries=8,
-        refine_rounds=100,
-        prove_households=600,
-        prove_steps=15 * 10**7,
-        prove_among=2000,
-    ),
-    "thorough": _Work(
-        Work(40, 8, 800_000, anneals=8, steps=16, household_anneals=60_000),
-        rounds=1000,
-        tries=16,
-        refine_rounds=200,
-        prove_households=600,
-        prove_steps=4 * 10**9,
-        prove_among=5000,
-    ),
-}
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """The settings of one search."""
-
-    low: int
-    high: int
-    target: int
-    group_cost_m: float
-    work: _Work
-    proves: bool
-    seed: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -173,13 +116,13 @@ def partition(
         Locks contradict the map, or ``n_grids`` is out of reach; the message names the range.
     """
     problem = replace(problem, locked=close_locks(problem))
-    rules = _Rules(
+    rules = Rules(
         settings.min_households,
         settings.max_households,
         settings.target_households,
         settings.group_cost_m,
-        _WORK[effort],
-        int(problem.weight.sum()) <= _WORK[effort].prove_among,
+        WORK[effort],
+        int(problem.weight.sum()) <= WORK[effort].prove_among,
         seed,
         threads,
     )
@@ -188,8 +131,8 @@ def partition(
     if earlier is not None:
         kept = [_keep_part(sub, earlier.take(sub.rows), rules) for sub in subs]
         return _assemble(problem, part, kept, rules)
-    begins = [_Starts(sub, replace(rules, seed=rules.seed + 7907 * at)) for at, sub in enumerate(subs)]
-    shares = _reachable_shares(begins, rules, settings.n_grids)
+    begins = [Starts(sub, replace(rules, seed=rules.seed + 7907 * at)) for at, sub in enumerate(subs)]
+    shares = reachable_shares(begins, rules, settings.n_grids)
     done = [_plan_part(begin, share) for begin, share in zip(begins, shares, strict=True)]
     answer = _assemble(problem, part, done, rules)
     if not (problem.group >= 0).any() or rules.group_cost_m == 0:
@@ -198,51 +141,10 @@ def partition(
     return replace(answer, free=_labels(problem, done, free))
 
 
-# --- how many grids -----------------------------------------------------------------------------
-
-
-def _reachable_shares(begins: Sequence[_Starts], rules: _Rules, n_grids: int | None) -> list[int | None]:
-    """Grids of each part, such that each part that can be cut at all can be cut into its share."""
-    subs = [begin.sub for begin in begins]
-    if n_grids is None:
-        return [None] * len(subs)
-    how = {"low": rules.low, "high": rules.high, "seed": rules.seed, "tries": rules.work.tries}
-    with suppress(DataError):
-        shares = _share_out(subs, rules, n_grids)
-        if all(begin.reaches(K) for begin, K in zip(begins, shares, strict=True)):
-            return shares
-    return _share_out(subs, rules, n_grids, [reachable(sub, target=rules.target, **how) for sub in subs])
-
-
-def _share_out(
-    subs: Sequence[Sub], rules: _Rules, n_grids: int, ranges: Sequence[range] | None = None
-) -> list[int | None]:
-    """Grids of each part where their total is fixed; ``ranges`` tells what each can be cut into."""
-    if ranges is None:
-        ranges = [counts(sub.households, low=rules.low, high=rules.high) or range(1, 2) for sub in subs]
-    least, most = sum(each[0] for each in ranges), sum(each[-1] for each in ranges)
-    if not least <= n_grids <= most:
-        raise DataError(
-            f"grids.n_grids is {n_grids}, but grids of {rules.low} to {rules.high} households "
-            f"can number {least} to {most} here; choose within that range or move the limits"
-        )
-    share = [min(max(_plain(sub, rules), each[0]), each[-1]) for sub, each in zip(subs, ranges, strict=True)]
-    while sum(share) != n_grids:
-        step = 1 if sum(share) < n_grids else -1
-        free = [at for at, each in enumerate(ranges) if share[at] + step in each]
-        at = min(free, key=lambda k: (abs(subs[k].households / (share[k] + step) - rules.target), k))
-        share[at] += step
-    return list(share)
-
-
-def _plain(sub: Sub, rules: _Rules) -> int:
-    return plain_count(sub.households, low=rules.low, high=rules.high, target=rules.target)
-
-
 # --- one part -----------------------------------------------------------------------------------
 
 
-def _plan_part(begin: _Starts, share: int | None) -> _Part:
+def _plan_part(begin: Starts, share: int | None) -> _Part:
     sub, rules = begin.sub, begin.rules
     every = np.arange(len(sub.rows))
     first = begin.of(every, share)
@@ -256,7 +158,7 @@ def _plan_part(begin: _Starts, share: int | None) -> _Part:
             low=rules.low,
             high=rules.high,
             can_be_cut=lambda rows: begin.of(rows, None) is not None,
-            accept=lambda groups: share is None or _reaches(named, groups, share, begin, rules),
+            accept=lambda groups: share is None or reaches_beside(named, groups, share, begin),
         )
     plain = _search(sub, first, _plain_rules(rules) if kept.groups else rules)
     if not kept.groups:
@@ -264,7 +166,7 @@ def _plan_part(begin: _Starts, share: int | None) -> _Part:
         settled = Settled(whole.grid, "feasible", "", ())
         return _Part(sub, whole.grid, settled, kept, (whole,), every[:0], whole.grid)
     if share is None:
-        share = _nearest_total(named, kept.groups, int(plain.max()) + 1, begin, rules)
+        share = nearest_total(named, kept.groups, int(plain.max()) + 1, begin)
     grid, components, fixed = _plan_around(sub, named, kept, share, begin, rules)
     worth_m = [score(sub, each).objective_m(rules.group_cost_m) for each in (grid, plain)]
     if grid.max() == plain.max() and worth_m[0] < worth_m[1]:
@@ -273,147 +175,27 @@ def _plan_part(begin: _Starts, share: int | None) -> _Part:
     return _Part(sub, grid, settled, kept, components, fixed, plain)
 
 
-def _plain_rules(rules: _Rules) -> _Rules:
+def _plain_rules(rules: Rules) -> Rules:
     """Less work for what is only there to compare with."""
     return replace(rules, work=replace(rules.work, search=replace(rules.work.search, sweeps=2)))
 
 
-def _ignoring_groups(done: _Part, rules: _Rules) -> Ints:
+def _ignoring_groups(done: _Part, rules: Rules) -> Ints:
     """As many grids of a part, never farther to walk in, cut as if nobody had a village group."""
     if done.settled.state != "feasible":
         return done.grid
     return _search(done.sub, done.grid, replace(_plain_rules(rules), group_cost_m=0.0))
 
 
-class _Starts:
-    """Feasible starts of pieces of a part, each made once."""
-
-    def __init__(self, sub: Sub, rules: _Rules) -> None:
-        self.sub, self.rules = sub, rules
-        self.made: dict[tuple[bytes, int | None], Ints | None] = {}
-        self.musts: tuple[Must, ...] = ()  # what was proved of the whole part
-
-    @cached_property
-    def settled(self) -> Settled:
-        """The plan of the whole part with the fewest households in faulty grids, at any number of grids."""
-        low, high = self.rules.low, self.rules.high
-        return settle(self.sub, low=low, high=high, seed=self.rules.seed, known=self.musts)
-
-    def reaches(self, K: int | None) -> bool:
-        """Whether the part was cut into ``K`` grids, or all of it that can be cut."""
-        return self.of(np.arange(len(self.sub.rows)), K) is not None or self.beside_faults(K) is not None
-
-    def beside_faults(self, K: int | None) -> Ints | None:
-        """The faulty grids of ``settled``, and ``K`` with them or the plain number around them.
-
-        None where a piece of the rest could not be cut so, or where nothing is faulty.
-        """
-        sub, grid = self.sub, self.settled.grid
-        grid, n_faulty = _faulty_first(sub, grid, self.rules)
-        around = pieces(sub.indptr, sub.indices, np.where(grid < n_faulty, -1, 0))
-        rests = [np.flatnonzero(around == each) for each in range(int(around.max(initial=-1)) + 1)]
-        if not n_faulty or not rests:
-            return None
-        shares: list[int | None] = [None] * len(rests)
-        if K is not None:
-            try:
-                shares = _share_out(
-                    [cut_out(sub, rows, walks=False) for rows in rests], self.rules, K - n_faulty
-                )
-            except DataError:
-                return None
-        n_grids = n_faulty
-        for rows, share in zip(rests, shares, strict=True):
-            found = self._recounted(rows, grid[rows], share)
-            if found is None:
-                return None
-            grid[rows] = n_grids + found
-            n_grids += int(found.max()) + 1
-        return grid
-
-    def _recounted(self, rows: Ints, grid: Ints, K: int | None) -> Ints | None:
-        """``K`` sound grids, or the plain number, of rows that are in sound ones."""
-        piece, now = cut_out(self.sub, rows, walks=False), np.unique(grid, return_inverse=True)[1]
-        low, high = self.rules.low, self.rules.high
-        wanted = _plain(piece, self.rules) if K is None else K
-        found = recount(piece, now, low=low, high=high, K=wanted, seed=self.rules.seed)
-        if int(found.max()) + 1 == wanted and not any(fault_size(piece, found, low, high)):
-            return found
-        return now if K is None else self.of(rows, K)
-
-    def of(self, rows: Ints, K: int | None) -> Ints | None:
-        """A partition of ``rows`` within the limits into ``K`` grids; None where none was found.
-
-        ``K`` None: the plain number, else the nearest to it that works.
-        """
-        key = (rows.tobytes(), K)
-        if key not in self.made:
-            self.made[key] = self._make(rows, K)
-        return self.made[key]
-
-    def _make(self, rows: Ints, K: int | None) -> Ints | None:
-        piece = cut_out(self.sub, rows, walks=False)
-        low, high = self.rules.low, self.rules.high
-        plain = _plain(piece, self.rules)
-        allowed = counts(piece.households, low=low, high=high)
-        wanted = sorted(allowed, key=lambda k: (abs(k - plain), k))[:_COUNTS] if K is None else [K]
-        if not wanted:
-            return None
-        tries = self.rules.work.tries if len(rows) <= SMALL_ROWS else 1
-        grid = self._within_limits(piece, wanted[0], tries)
-        if grid is not None:
-            return grid
-        settled = decide(piece, low=low, high=high, seed=self.rules.seed)
-        if settled.state == "infeasible":
-            if len(rows) == len(self.sub.rows):
-                self.musts = settled.musts
-            return None
-        for each in wanted:
-            grid = self._within_limits(piece, each, self.rules.work.tries)
-            if grid is not None:
-                return grid
-        return settled.grid if K is None and settled.state == "feasible" else None
-
-    def _within_limits(self, piece: Sub, K: int, tries: int) -> Ints | None:
-        low, high = self.rules.low, self.rules.high
-        return cut_into(piece, K, low=low, high=high, seed=self.rules.seed, tries=tries)
-
-
-def _shares(sub: Sub, kept: Sequence[int], share: int | None, rules: _Rules) -> list[int | None] | None:
-    """Grids of each piece beside the kept groups; None where a fixed total can't be reached."""
-    rest = [cut_out(sub, rows, walks=False) for rows in rest_pieces(sub, list(kept))]
-    try:
-        if share is None:
-            return [None] * len(rest)
-        return _share_out(rest, rules, share - len(kept)) if rest or share == len(kept) else None
-    except DataError:
-        return None
-
-
-def _reaches(sub: Sub, kept: Sequence[int], share: int, begin: _Starts, rules: _Rules) -> bool:
-    """Whether every piece beside the kept groups can be cut into its part of a fixed total."""
-    shares = _shares(sub, kept, share, rules)
-    pieces_left = rest_pieces(sub, list(kept))
-    return shares is not None and all(
-        begin.of(rows, K) is not None for rows, K in zip(pieces_left, shares, strict=True)
-    )
-
-
-def _nearest_total(sub: Sub, kept: Sequence[int], n_plain: int, begin: _Starts, rules: _Rules) -> int | None:
-    """The number of grids nearest to the plain one that the pieces beside the kept groups can be cut into."""
-    near = sorted(range(n_plain - _MOVES, n_plain + _MOVES + 1), key=lambda k: (abs(k - n_plain), k))
-    return next((k for k in near if _reaches(sub, kept, k, begin, rules)), None)
-
-
 def _plan_around(
-    sub: Sub, named: Sub, kept: Kept, share: int | None, begin: _Starts, rules: _Rules
+    sub: Sub, named: Sub, kept: Kept, share: int | None, begin: Starts, rules: Rules
 ) -> tuple[Ints, tuple[_Component, ...], Ints]:
     """Grids of the kept groups, with whom ``named`` counts to them, then of each piece between them."""
     grid = np.full(len(sub.rows), -1, np.int64)
     for at, group in enumerate(kept.groups):
         grid[named.group == group] = at
     n_grids = len(kept.groups)
-    shares = _shares(named, kept.groups, share, rules)
+    shares = shares_beside(named, kept.groups, share, rules)
     assert shares is not None
     components = []
     for rows, K in zip(rest_pieces(named, list(kept.groups)), shares, strict=True):
@@ -427,7 +209,7 @@ def _plan_around(
     return grid, tuple(components), np.arange(len(kept.groups))
 
 
-def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
+def _plan_faulty(begin: Starts, share: int | None) -> _Part:
     """Grids for a part without a partition within the limits: the fewest households in faulty ones."""
     sub, rules, settled = begin.sub, begin.rules, begin.settled
     low, high = rules.low, rules.high
@@ -442,7 +224,7 @@ def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
     fit, split = fitting_groups(sub, low=low, high=high) if rules.group_cost_m > 0 else ([], [])
     alone = "its part can't be cut into grids within the limits"
     kept = Kept((), tuple(sorted([*split, *((group, alone) for group in fit)])))
-    grid, n_fixed = _faulty_first(sub, grid, rules)
+    grid, n_fixed = faulty_first(sub, grid, rules)
     components = _bounded_around(sub, grid, np.arange(n_fixed), rules)
     for component in components:
         grid[component.rows] = np.unique(grid[component.rows])[component.grid]
@@ -450,7 +232,7 @@ def _plan_faulty(begin: _Starts, share: int | None) -> _Part:
     return _Part(sub, grid, settled, kept, components, np.arange(n_fixed), grid)
 
 
-def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
+def _keep_part(sub: Sub, earlier: Earlier, rules: Rules) -> _Part:
     """Grids of an earlier plan, mended; planned anew only where that leaves less of a fault."""
     low, high = rules.low, rules.high
     grid, sound = keep_grids(
@@ -458,7 +240,7 @@ def _keep_part(sub: Sub, earlier: Earlier, rules: _Rules) -> _Part:
     )
     settled = Settled(grid, "feasible", "", ())
     if not sound:
-        fresh = _plan_part(_Starts(sub, rules), None)
+        fresh = _plan_part(Starts(sub, rules), None)
         if fault_size(sub, fresh.grid, low, high) < fault_size(sub, grid, low, high):
             return fresh
         settled = replace(fresh.settled, grid=grid)
@@ -482,24 +264,15 @@ def _is_grid(sub: Sub, grid: Ints, group: int) -> bool:
     return bool((grid[own] == grid[own][0]).all() and np.isin(others, (group, -1)).all())
 
 
-def _faulty_first(sub: Sub, grid: Ints, rules: _Rules) -> tuple[Ints, int]:
-    """The grids numbered anew, those that break a limit first, and how many these are."""
-    households = np.bincount(grid, sub.weight)
-    bad = (households < rules.low) | (households > rules.high) | (clashes(sub, grid) > 0)
-    number = np.empty(len(bad), np.int64)
-    number[np.argsort(~bad, kind="stable")] = np.arange(len(bad))
-    return number[grid], int(bad.sum())
-
-
 # --- search and bound of one component ----------------------------------------------------------
 
 
-def _search(sub: Sub, first: Ints, rules: _Rules) -> Ints:
+def _search(sub: Sub, first: Ints, rules: Rules) -> Ints:
     terms = Terms(rules.low, rules.high, float(rules.group_cost_m))
     return improve(sub, first, terms, rules.work.search, seed=rules.seed, threads=rules.threads)
 
 
-def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
+def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: Rules) -> _Component:
     """The component with the prices that bound its objective; of a small one the optimum, if work allows."""
     value_m = score(sub, grid).objective_m(rules.group_cost_m)
     K = int(grid.max()) + 1
@@ -524,7 +297,7 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: _Rules) -> _Component:
     return replace(component, bound_m=proof.bound_m, bound_by=proof.bound_by)
 
 
-def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: _Rules) -> tuple[_Component, ...]:
+def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: Rules) -> tuple[_Component, ...]:
     """A component of each piece that is left beside the grids ``fixed``."""
     piece = pieces(sub.indptr, sub.indices, np.where(np.isin(grid, fixed), -1, 0))
     around = [np.flatnonzero(piece == each) for each in range(int(piece.max(initial=-1)) + 1)]
@@ -537,7 +310,7 @@ def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: _Rules) -> tuple[_
 # --- the answer ---------------------------------------------------------------------------------
 
 
-def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: _Rules) -> Partition:
+def _assemble(problem: GridProblem, part: Ints, done: Sequence[_Part], rules: Rules) -> Partition:
     n_grids = np.array([int(each.grid.max()) + 1 for each in done], np.int64)
     first_grid = np.cumsum(n_grids) - n_grids
     grid = _labels(problem, done, [each.grid for each in done])
@@ -587,7 +360,7 @@ def _labels(problem: GridProblem, done: Sequence[_Part], grids: Sequence[Ints]) 
     return out
 
 
-def _multipliers(problem: GridProblem, done: Sequence[_Part], rules: _Rules) -> dict[str, NDArray]:
+def _multipliers(problem: GridProblem, done: Sequence[_Part], rules: Rules) -> dict[str, NDArray]:
     """What proves the bound anew, as described at :class:`Partition`."""
     price, component = np.zeros(len(problem.weight)), np.full(len(problem.weight), -1, np.int64)
     K: list[int] = []
@@ -615,7 +388,7 @@ def _names(problem: GridProblem, rows: Ints) -> Ints:
     return np.unique(group[group >= 0])
 
 
-def _faults(done: _Part, at: int, first_grid: int, rules: _Rules) -> list[GridFault]:
+def _faults(done: _Part, at: int, first_grid: int, rules: Rules) -> list[GridFault]:
     """One fault per grid that breaks a limit or holds two locks."""
     if done.settled.state == "feasible":
         return []
