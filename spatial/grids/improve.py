@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from spatial.errors import InfeasibleError, SolverError
 from spatial.grids.problem import Floats, Ints, Sub, cut_out, score
 from spatial.grids.search import Terms, anneal, grid_costs, landscape
-from spatial.grids.trees import HOUSEHOLD_FAULT, MISS_FAULT, clashes, fault_size, start, touching_grids
+from spatial.grids.trees import HOUSEHOLD_FAULT, clashes, fault_size, start, touching_grids
 from spatial.solve import set_partition
 
 __all__ = ["Terms", "Work", "improve"]
@@ -65,7 +64,7 @@ def improve(sub: Sub, grid: Ints, terms: Terms, work: Work, *, seed: int, thread
     if int(grid.max()) < 1:
         return grid
     pool = _Pool()
-    cost = _add_whole(pool, sub, grid, terms)
+    worth = _add_whole(pool, sub, grid, terms)
     small_gains = 0
     for sweep in range(work.sweeps_of(sub.households)):
         rng = np.random.default_rng((seed, sweep))
@@ -80,8 +79,9 @@ def improve(sub: Sub, grid: Ints, terms: Terms, work: Work, *, seed: int, thread
             grid[job.rows] = answer.best
             pool.add(answer.columns)
         grid = _recombine(sub, pool, grid, seed, rng)
-        before, cost = cost, _add_whole(pool, sub, grid, terms)
-        small_gains = small_gains + 1 if before - cost <= _WORTH * cost else 0
+        before, worth = worth, _add_whole(pool, sub, grid, terms)
+        as_faulty, gain_m = worth[:2] == before[:2], before[2] - worth[2]
+        small_gains = small_gains + 1 if as_faulty and gain_m <= _WORTH * worth[2] else 0
         if small_gains == 2:
             break
     return grid
@@ -204,8 +204,12 @@ def _new_start(piece: Sub, now: Ints, terms: Terms, draw: int) -> Ints:
 
 
 def _columns_of(rows: Ints, grid: Ints, cost: Floats) -> list[tuple[Ints, float]]:
-    by_grid = np.argsort(grid, kind="stable")
-    return list(zip(np.split(rows[by_grid], np.cumsum(np.bincount(grid))[:-1]), cost.tolist(), strict=True))
+    return list(zip(_members(rows, grid), cost.tolist(), strict=True))
+
+
+def _members(rows: Ints, grid: Ints) -> list[Ints]:
+    """The rows of grid 0, 1, …"""
+    return np.split(rows[np.argsort(grid, kind="stable")], np.cumsum(np.bincount(grid))[:-1])
 
 
 # --- recombination ------------------------------------------------------------------------------
@@ -226,47 +230,58 @@ class _Pool:
                 self.rows.append(rows)
                 self.cost.append(cost)
 
-    def inside(self, label: NDArray[np.bool_]) -> Ints:
-        """Columns whose rows are all labelled."""
-        every = np.concatenate(self.rows)
+    def inside(self, window: Ints) -> list[Ints]:
+        """Columns that lie within each window, from 0 to the largest number in ``window``."""
+        of_rows = window[np.concatenate(self.rows)]
         first = np.cumsum([0, *(len(rows) for rows in self.rows[:-1])])
-        return np.flatnonzero(np.logical_and.reduceat(label[every], first))
+        least = np.minimum.reduceat(of_rows, first)
+        inside = np.flatnonzero(least == np.maximum.reduceat(of_rows, first))
+        inside = inside[np.argsort(least[inside], kind="stable")]
+        return np.split(inside, np.searchsorted(least[inside], np.arange(1, int(window.max()) + 1)))
 
 
-def _add_whole(pool: _Pool, sub: Sub, grid: Ints, terms: Terms) -> float:
-    """Every grid of a plan becomes a column; returns the plan's cost, broken limits included."""
+def _add_whole(pool: _Pool, sub: Sub, grid: Ints, terms: Terms) -> tuple[int, int, float]:
+    """Every grid of a plan becomes a column; returns the plan's fault, as ``fault_size``, and objective."""
     worth = score(sub, grid)
     cost = worth.walk_m + terms.group_cost_m * worth.outside
     bad = (worth.households < terms.low) | (worth.households > terms.high) | (clashes(sub, grid) > 0)
     pool.add(_columns_of(np.arange(len(grid)), grid, np.where(bad, np.inf, cost)))
-    households, miss = fault_size(sub, grid, terms.low, terms.high)
-    return float(cost.sum()) + HOUSEHOLD_FAULT * households + MISS_FAULT * miss
+    return *fault_size(sub, grid, terms.low, terms.high), float(cost.sum())
 
 
 def _recombine(sub: Sub, pool: _Pool, grid: Ints, seed: int, rng: np.random.Generator) -> Ints:
-    """The cheapest plan made of grids met, as many in each of some large windows as there are now."""
+    """The cheapest plan made of grids met, as many in each of some large windows as there are now.
+
+    Grids that break a limit stay as they are.
+    """
+    every = _members(np.arange(len(grid)), grid)
+    column = np.array([pool.known.get(rows.tobytes(), -1) for rows in every])
+    if (column < 0).all():
+        return grid
     out = grid.copy()
-    for rows in _windows(sub, grid, _RECOMBINED_GRIDS, len(grid), rng):
-        numbers, now = np.unique(grid[rows], return_inverse=True)
-        known = [pool.known.get(each.tobytes()) for each, _ in _columns_of(rows, now, np.zeros(len(numbers)))]
-        if len(known) < 2 or None in known:
-            continue
-        for number, column in zip(numbers, _cheapest(pool, rows, len(grid), known, seed), strict=True):
-            out[pool.rows[column]] = number
+    windows = _windows(sub, grid, _RECOMBINED_GRIDS, len(grid), rng)
+    window = np.empty(len(grid), np.int64)
+    for at, rows in enumerate(windows):
+        window[rows] = at
+    sound = column[grid] >= 0
+    for rows, usable in zip(windows, pool.inside(np.where(sound, window, len(windows))), strict=False):
+        rows = rows[sound[rows]]
+        numbers = np.unique(grid[rows])
+        if len(numbers) > 1:
+            chosen = _cheapest(pool, rows, usable, column[numbers], seed)
+            for number, each in zip(numbers, chosen, strict=True):
+                out[pool.rows[each]] = number
     return out
 
 
-def _cheapest(pool: _Pool, rows: Ints, n_rows: int, known: Sequence[int | None], seed: int) -> Ints:
-    """Columns that hold each of ``rows`` once, as many as ``known``, which is one such choice."""
-    place = np.full(n_rows, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    usable = pool.inside(place >= 0)
+def _cheapest(pool: _Pool, rows: Ints, usable: Ints, known: Ints, seed: int) -> Ints:
+    """Columns of ``usable`` that hold each of ``rows`` once, as many as ``known``, which are one choice."""
     chosen = [pool.rows[at] for at in usable]
     indptr = np.cumsum([0, *(len(each) for each in chosen)])
-    indices = place[np.concatenate(chosen)]
+    indices = np.searchsorted(rows, np.concatenate(chosen))
     columns = csc_array((np.ones(len(indices), bool), indices, indptr), shape=(len(rows), len(usable)))
     cost = np.array(pool.cost)[usable]
-    begin = np.isin(usable, np.array(known))
+    begin = np.isin(usable, known)
     try:
         found = set_partition(columns, cost, n_columns=len(known), start=begin, seed=seed)
     except (InfeasibleError, SolverError):

@@ -28,7 +28,7 @@ WORK: dict[Effort, Work] = {
         SearchWork(8, 3, 120_000, anneals=3, steps=8, household_anneals=12_000), rounds=150, tries=4
     ),
     "normal": Work(
-        SearchWork(14, 5, 280_000, anneals=4, steps=10, household_anneals=30_000),
+        SearchWork(14, 3, 500_000, anneals=4, steps=10, household_anneals=30_000),
         rounds=400,
         tries=8,
         refine_rounds=100,

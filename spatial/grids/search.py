@@ -432,6 +432,12 @@ def _allowed_cuts(net, terms, order, parent, end, households, sound):  # type: i
 def _walks_of_cuts(net, order, end, cuts):  # type: ignore[no-untyped-def]
     """Walk of each cut's subtree, and of all rows, to each row."""
     m = len(order)
+    between_m = np.empty((m, m), np.float32)  # walks are looked up once a pair: they lie far apart in memory
+    for place in range(m):
+        walk_m = net.walk_m[order[place]]
+        for k in range(place + 1):
+            between_m[place, k] = walk_m[order[k]]
+            between_m[k, place] = between_m[place, k]
     walk = np.zeros((len(cuts), m))
     every = np.zeros(m)
     for place in range(m):
@@ -440,10 +446,9 @@ def _walks_of_cuts(net, order, end, cuts):  # type: ignore[no-untyped-def]
                 walk[at] -= every
             elif end[cuts[at]] == place:
                 walk[at] += every
-        walk_m = net.walk_m[order[place]]
-        w = net.weight[order[place]]
+        w = float(net.weight[order[place]])
         for k in range(m):
-            every[k] += w * walk_m[order[k]]
+            every[k] += w * between_m[place, k]
     for at in range(len(cuts)):
         if end[cuts[at]] == m:
             walk[at] += every
