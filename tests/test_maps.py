@@ -24,8 +24,10 @@ from hypothesis import strategies as st
 
 from spatial.errors import fault
 from spatial.maps import planner_page, residents_page
-from spatial.maps.frame import json_text
-from spatial.maps.view import _Sketch, _tints, planner_view, public_view
+from spatial.maps.frame import json_text, page_assets
+from spatial.maps.planner import planner_view
+from spatial.maps.sketch import Sketch
+from spatial.maps.view import _tints, public_view
 from spatial.schema import PLAN_LAYERS
 from tests.drawn_plan import CANARIES, CRS, EAST, NORTH, drawn_plan
 
@@ -218,7 +220,7 @@ _PLACES = st.tuples(st.integers(0, 20_000), st.integers(0, 20_000))  # millionth
 
 @given(st.lists(st.lists(_PLACES, min_size=2, max_size=9), max_size=5))
 def test_steps_add_up_to_the_line_without_points_that_repeat(lines: list[list[tuple[int, int]]]):
-    sketch = _Sketch(west=117.0, south=31.6)
+    sketch = Sketch(west=117.0, south=31.6)
     shapes = [shapely.LineString(np.array([117.0, 31.6]) + np.array(each) / 1e6) for each in lines]
     for steps, line in zip(sketch._steps(np.array(shapes, dtype=object)), lines, strict=True):
         points = np.cumsum(np.reshape(steps, (-1, 2)), axis=0)
@@ -268,14 +270,16 @@ def test_a_qgis_style_uses_the_page_s_colours_and_the_layer_s_columns(layer: str
     assert {each.get("symbol") for each in root.iter("category")} <= symbols
 
 
-def test_every_word_the_script_says_has_both_languages_and_none_is_left_over():
-    script = (ASSETS / "page.js").read_text(encoding="utf-8") + (ASSETS / "page.html").read_text(
-        encoding="utf-8"
-    )
-    words = _Parts(residents_page(drawn_plan())).view["words"]
+@pytest.mark.parametrize(("kind", "make"), [("residents", residents_page), ("planner", planner_page)])
+def test_every_word_a_page_says_has_both_languages_and_none_is_left_over(kind: str, make: Any):
+    said_by = {part: "".join(page_assets(kind, part)) for part in ("js", "html")}
+    script = said_by["js"] + said_by["html"]
+    words = _Parts(make(drawn_plan())).view["words"]
     said = set(re.findall(r'(?:say\(|data-text=|data-label=)"(\w+)"', script))
     assert said - {"legend_"} <= set(words)
-    own = json.loads((ASSETS / "texts.json").read_text(encoding="utf-8"))
+    own = {}
+    for name in ("texts.json", f"texts-{kind}.json"):
+        own |= json.loads((ASSETS / name).read_text(encoding="utf-8"))
     unused = [key for key in own if f'"{key}"' not in script and not key.startswith("legend_")]
     assert unused == []
     assert all(len(pair) == 2 and all(pair) for pair in words.values())

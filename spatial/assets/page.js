@@ -1,13 +1,17 @@
 "use strict";
-// Draws the view on folium's empty map. Text from data reaches the page through textContent alone.
-(function () {
+// What every page has: the view drawn on folium's empty map, the sheet, the two languages. Text from data
+// reaches the page through textContent alone. A page's own script adds to it and then calls start().
+const page = (function () {
   const view = JSON.parse(document.getElementById("view").textContent);
   const frame = document.querySelector(".folium-map");
   const map = window[frame.id];
   const byId = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const shows = []; // what a page's own script writes anew when the language changes
+  const remarks = []; // its lines of small print, each a function that gives texts
   let english = false;
   let chosen = null;
+  let outlineStyle = () => ({ color: colour("outline"), weight: 2, dashArray: null });
 
   // ── words ───────────────────────────────────────────────────────────────────────────────────
 
@@ -75,14 +79,8 @@
   const outlines = new Map(); // grid number → its outline
   const strokes = {}; // all alleys, lit alleys
   const lampDots = [];
+  let scale = null;
   const signs = []; // in the order in which they take their room
-
-  // A grid at fault is for planners to find; residents read of it in a sentence.
-  function outlineStyle(grid) {
-    return grid.fault && view.mode === "planner"
-      ? { color: colour("fault"), weight: 4, dashArray: "10 6" }
-      : { color: colour("outline"), weight: 2, dashArray: null };
-  }
 
   function drawGround() {
     drawAreas(view.boundary, { stroke: true, color: colour("outline"), weight: 2, fill: false });
@@ -443,78 +441,8 @@
       lines.push(say(figures.line_of_sight ? "light_model" : "light_model_open", { reach: figures.reach_m }));
     }
     if (figures.households_estimated) lines.push(say("households_estimated"));
-    if ("n_mixed" in figures) {
-      lines.push(say("groups_mixed", { n: whole(figures.n_mixed), share: percent(figures.outside_share) }));
-      const more = { each: figures.groups_walk_each_m, total: whole(figures.groups_walk_m) };
-      lines.push(say("groups_walk", more));
-    }
-    if (view.mode === "planner") lines.push(say("personal"));
+    for (const more of remarks) lines.push(...more(figures));
     byId("remark").textContent = lines.join(" ");
-  }
-
-  // ── the planner's tables and remarks ────────────────────────────────────────────────────────
-
-  const keyOf = { grids: ["grid", "grid_id"], lamps: ["lamp", "lamp_code"], boards: ["board", "board_code"] };
-
-  function tableOf(table) {
-    const made = element("table");
-    const head = element("tr");
-    for (const column of table.columns) head.append(element("th", view.words[column][english ? 1 : 0]));
-    made.append(element("thead"), element("tbody"));
-    made.tHead.append(head);
-    const [kind, key] = keyOf[table.name];
-    const items = new Map(view[table.name].map((item) => [item[key], item]));
-    const at = table.columns.indexOf(key);
-    for (const values of table.rows) {
-      const row = element("tr");
-      values.forEach((value, column) => {
-        const cell = element("td");
-        const text = value === null ? "" : String(value);
-        if (column === at) cell.append(button(text, () => choose({ kind: kind, item: items.get(value) }, true)));
-        else cell.textContent = text;
-        row.append(cell);
-      });
-      made.tBodies[0].append(row);
-    }
-    return made;
-  }
-
-  function remarkItem(remark) {
-    const item = element("li");
-    const where = [remark.layer, remark.column].filter(Boolean).join(".");
-    item.append(element("p", (where ? where + ": " : "") + remark.message));
-    if (remark.ids.length) {
-      const more = remark.n > remark.ids.length ? " …" : "";
-      item.append(element("p", remark.ids.join(say("separator")) + more, "small"));
-    }
-    if (remark.remedy) item.append(element("p", remark.remedy, "small"));
-    if (remark.box) {
-      const bounds = L.latLngBounds(remark.box.map(place));
-      item.append(button(say("show"), () => map.fitBounds(bounds, { maxZoom: 19, padding: [40, 40] })));
-    }
-    return item;
-  }
-
-  function fold(title, content, open) {
-    const made = element("details");
-    made.open = open;
-    made.append(element("summary", title), content);
-    return made;
-  }
-
-  function showTables() {
-    if (view.mode !== "planner") return;
-    const remarks = Object.entries(view.remarks).map(([kind, list]) => {
-      const items = element("ul", undefined, "remarks " + kind);
-      items.append(...list.map(remarkItem));
-      return fold(say(kind) + " " + list.length, items, kind === "faults" && list.length > 0);
-    });
-    const tables = view.tables.map((table) => {
-      const scroll = element("div", undefined, "scroll");
-      scroll.append(tableOf(table));
-      return fold(say(table.name) + " " + table.rows.length, scroll, false);
-    });
-    byId("tables").replaceChildren(...remarks, ...tables);
   }
 
   // ── together ────────────────────────────────────────────────────────────────────────────────
@@ -539,31 +467,39 @@
     north.setAttribute("role", "img");
     north.setAttribute("aria-label", say("north_label"));
     scale._update();
-    for (const show of [showTitle, showSentence, showLegend, showPicker, showDetails, showRemark, showTables]) show();
+    for (const show of [showTitle, showSentence, showLegend, showPicker, showDetails, showRemark, ...shows]) show();
   }
 
-  document.body.classList.add(view.mode);
-  frame.setAttribute("role", "application");
-  openPanel("legend");
-  drawGround();
-  drawAlleys();
-  drawPoints();
-  const scale = addControls();
-  showWords();
-  map.invalidateSize(false);
-  showAll();
-  sizeStrokes();
-  tidySigns();
-  map.on("zoomend", sizeStrokes);
-  map.on("moveend", tidySigns);
-  map.on("click", (event) => choose(tapped(event), false));
-  new ResizeObserver(() => map.invalidateSize(false)).observe(frame);
-  byId("switch").addEventListener("click", () => { english = !english; showWords(); });
-  byId("close").addEventListener("click", () => openPanel("none"));
-  byId("show-legend").addEventListener("click", () => openPanel("legend"));
-  byId("show-picker").addEventListener("click", () => openPanel("picker"));
-  byId("show-all").addEventListener("click", showAll);
-  window.addEventListener("beforeprint", () => layOutFor("printing"));
-  window.addEventListener("afterprint", () => layOutFor("screen"));
-  window.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null, false); });
+  function start() {
+    document.body.classList.add(view.mode);
+    frame.setAttribute("role", "application");
+    openPanel("legend");
+    drawGround();
+    drawAlleys();
+    drawPoints();
+    scale = addControls();
+    showWords();
+    map.invalidateSize(false);
+    showAll();
+    sizeStrokes();
+    tidySigns();
+    map.on("zoomend", sizeStrokes);
+    map.on("moveend", tidySigns);
+    map.on("click", (event) => choose(tapped(event), false));
+    new ResizeObserver(() => map.invalidateSize(false)).observe(frame);
+    byId("switch").addEventListener("click", () => { english = !english; showWords(); });
+    byId("close").addEventListener("click", () => openPanel("none"));
+    byId("show-legend").addEventListener("click", () => openPanel("legend"));
+    byId("show-picker").addEventListener("click", () => openPanel("picker"));
+    byId("show-all").addEventListener("click", showAll);
+    window.addEventListener("beforeprint", () => layOutFor("printing"));
+    window.addEventListener("afterprint", () => layOutFor("screen"));
+    window.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null, false); });
+  }
+
+  return {
+    view, map, byId, colour, say, whole, percent, element, button, place, choose, shows, remarks, start,
+    word: (key) => view.words[key][english ? 1 : 0],
+    styleOutlines: (style) => { outlineStyle = style; },
+  };
 })();

@@ -17,7 +17,7 @@ from typing import Any
 
 import folium
 
-__all__ = ["closed_page", "json_text"]
+__all__ = ["closed_page", "json_text", "page_assets"]
 
 #: What folium links to, by the name of the file → what takes its place; None: the page does without it.
 _LINKS: dict[str, tuple[str, str] | None] = {
@@ -44,13 +44,17 @@ _ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&{}`\u2028\u2029"}
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
-def closed_page(view: Mapping[str, Any], *, south_west: Sequence[float], north_east: Sequence[float]) -> str:
+def closed_page(
+    view: Mapping[str, Any], kind: str, *, south_west: Sequence[float], north_east: Sequence[float]
+) -> str:
     """One HTML file that shows ``view`` and asks no network for anything.
 
     Parameters
     ----------
     view : mapping
         Plain values; text in it may be anything.
+    kind : {"residents", "planner"}
+        Which markup, style and script the page has beside those of every page.
     south_west, north_east : longitude and latitude
         Corners of what the map shows first. [degrees, WGS 84]
 
@@ -64,9 +68,9 @@ def closed_page(view: Mapping[str, Any], *, south_west: Sequence[float], north_e
     for old, new in (
         ("<html>", '<html lang="zh-CN">'),
         (_VIEWPORT, '<meta name="viewport" content="width=device-width, initial-scale=1" />'),
-        ("</head>", _style(_asset("page.css")) + "\n</head>"),
-        ("<body>", "<body>\n" + _asset("page.html")),
-        ("</html>", f"{data}\n{_script(_asset('page.js'))}\n</html>"),
+        ("</head>", "\n".join(map(_style, page_assets(kind, "css"))) + "\n</head>"),
+        ("<body>", "\n".join(["<body>", *page_assets(kind, "html")])),
+        ("</html>", "\n".join([data, *map(_script, page_assets(kind, "js")), "</html>"])),
     ):
         page = _replace_once(page, old, new)
     page = _STYLE_LINK.sub(lambda link: _style(_linked(link[1])), page)
@@ -114,8 +118,10 @@ def _linked(url: str) -> str:
     return re.sub(r"url\([^)]*\)", "none", text) if name.endswith(".css") else text
 
 
-def _asset(name: str) -> str:
-    return (files("spatial") / "assets" / name).read_text(encoding="utf-8")
+def page_assets(kind: str, suffix: str) -> list[str]:
+    """Text of the files that a kind of page is made of: those of every page, then its own."""
+    folder = files("spatial") / "assets"
+    return [(folder / f"{name}.{suffix}").read_text(encoding="utf-8") for name in ("page", kind)]
 
 
 def _script(text: str) -> str:

@@ -7,7 +7,6 @@ to the contract does not appear on a page until it is named here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -15,25 +14,20 @@ import numpy as np
 import pandas as pd
 import shapely
 from geopandas import GeoDataFrame, GeoSeries
-from numpy.typing import NDArray
 
-from spatial.schema import LAYERS, PLAN_LAYERS
+from spatial.maps.sketch import Sketch, View, records, texts
 from spatial.settings import Settings
 
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["planner_view", "public_view"]
-
-View = dict[str, Any]
+__all__ = ["public_view"]
 
 #: Columns of the plan's points that residents see beside their place.
 _LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
 _BOARD_COLUMNS = ("board_code", "status", "households_served", "grid_id", "keeper_role")
 
-_SIMPLIFY_M = 0.15  # what a pixel can't show at the closest zoom of a phone
 _WATER = "water|river|stream|canal|ditch|pond|lake|河|水|渠|溪|塘|湖|江"
-_TABLES = ("grids", "lamps", "boards")
 
 
 def public_view(plan: Plan) -> View:
@@ -48,7 +42,7 @@ def public_view(plan: Plan) -> View:
     """
     settings = Settings.model_validate(plan.summary["settings"])
     frame = _frame(plan)
-    sketch = _Sketch(*frame[:2])
+    sketch = Sketch(*frame[:2])
     return {
         "mode": "public",
         "about": _about(plan, settings),
@@ -63,19 +57,6 @@ def public_view(plan: Plan) -> View:
         "boards": _boards(plan, settings, sketch),
         "places": _places(plan, sketch),
     }
-
-
-def planner_view(plan: Plan) -> View:
-    """The residents' view with every table and remark of the plan, personal columns included."""
-    view = public_view(plan)
-    view["figures"] |= _group_figures(plan)
-    sketch = _Sketch(*view["frame"][:2])
-    tables = [_table(plan, name) for name in _TABLES if name in plan.layers]
-    remarks = {
-        kind: [_remark(plan, each, sketch) for each in plan.summary[kind]]
-        for kind in ("faults", "doubts", "notes")
-    }
-    return {**view, "mode": "planner", "tables": tables, "remarks": remarks}
 
 
 # ── figures and names ────────────────────────────────────────────────────────────────────────────────
@@ -128,20 +109,6 @@ def _counts_alone(settings: Settings) -> bool:
     return lamps.goal == "most-lit" and lamps.budget_cny is None and lamps.apart_m == 0
 
 
-def _group_figures(plan: Plan) -> View:
-    """How far village groups are kept together, and the price; nothing where they have no say."""
-    grids = plan.summary["grids"]
-    if grids is None or grids.get("groups_walk_m") is None:  # plans of earlier versions do not tell
-        return {}
-    households = sum(each["households"] for each in grids["parts"])
-    return {
-        "n_mixed": round(grids["mixing_share"] * grids["n"]),
-        "outside_share": grids["outside_share"],
-        "groups_walk_m": round(grids["groups_walk_m"]),
-        "groups_walk_each_m": round(grids["groups_walk_m"] / households, 1),
-    }
-
-
 def _whole_bound(lamps: Mapping[str, Any]) -> int | None:
     """The proven bound in whole metres: as told of the plan where the plan reaches it, else rounded up."""
     if lamps["bound_m"] is None:
@@ -161,7 +128,7 @@ def _ground(plan: Plan) -> GeoSeries:
     return houses[houses.geom_type.isin(["Polygon", "MultiPolygon"])]
 
 
-def _barriers(plan: Plan, sketch: _Sketch) -> View:
+def _barriers(plan: Plan, sketch: Sketch) -> View:
     """Barriers by what they look like: water, and the railways, motorways and walls that are not."""
     barriers = plan.site.layer("barriers")
     wet = barriers["kind"].fillna("").str.contains(_WATER, case=False, regex=True).to_numpy(bool)
@@ -178,7 +145,7 @@ def _barriers(plan: Plan, sketch: _Sketch) -> View:
     }
 
 
-def _alleys(plan: Plan, sketch: _Sketch) -> View:
+def _alleys(plan: Plan, sketch: Sketch) -> View:
     """All centre-lines, their lit stretches joined to long lines, and each name with its place."""
     alleys = plan.site.layer("alleys")
     lit: list[list[int]] = []
@@ -199,7 +166,7 @@ def _joined(lines: GeoSeries, owner: pd.Series) -> GeoSeries:
     return GeoSeries(shapely.get_parts(merged), crs=lines.crs)
 
 
-def _alley_names(alleys: GeoDataFrame, sketch: _Sketch) -> list[View]:
+def _alley_names(alleys: GeoDataFrame, sketch: Sketch) -> list[View]:
     """Name, middle, heading and length of the longest alley of each name, longest first."""
     named = alleys[alleys["name"].notna()].assign(length_m=lambda rows: rows.length)
     named = named.sort_values(["length_m", "name"], ascending=[False, True], kind="stable").drop_duplicates(
@@ -219,7 +186,7 @@ def _alley_names(alleys: GeoDataFrame, sketch: _Sketch) -> list[View]:
     ]
 
 
-def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
+def _grids(plan: Plan, settings: Settings, sketch: Sketch) -> list[View]:
     """Grids with tint, place of the number, meeting point on the alley and figures that are not too small."""
     if "grids" not in plan.layers:
         return []
@@ -232,8 +199,8 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
     shown = (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
     shapes, tints = sketch.areas_by_row(grids.geometry), _tints(grids.geometry)
     exclusive = (grids["kind"] == "exclusive").fillna(False).to_numpy(bool)
-    records = _records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
-    for row, record in enumerate(records):
+    rows = records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
+    for row, record in enumerate(rows):
         grid_id = record["grid_id"]
         record |= {
             "shape": shapes[row],
@@ -249,7 +216,7 @@ def _grids(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
         }
         if not shown[row]:
             record |= {"households": None, "walk_mean_m": None}
-    return records
+    return rows
 
 
 def _hatch(area: GeoSeries) -> GeoSeries:
@@ -312,7 +279,7 @@ def _meeting_points(plan: Plan) -> tuple[GeoSeries, list[str | None]]:
     on_alley[row] = shapely.line_interpolate_point(lines[nearest], along_m)
     names = pd.Series(None, index=range(len(grids)), dtype="str")
     names.iloc[row] = alleys["name"].iloc[nearest].to_numpy()
-    return GeoSeries(on_alley, crs=alleys.crs), _texts(names)
+    return GeoSeries(on_alley, crs=alleys.crs), texts(names)
 
 
 def _boards_of_grids(plan: Plan, settings: Settings) -> dict[int, list[str]]:
@@ -328,30 +295,30 @@ def _boards_of_grids(plan: Plan, settings: Settings) -> dict[int, list[str]]:
     return {int(grid): rows["board"].tolist() for grid, rows in counts.groupby("grid_id")}
 
 
-def _boards(plan: Plan, settings: Settings, sketch: _Sketch) -> list[View]:
-    records = _points(plan, "boards", _BOARD_COLUMNS, sketch)
-    for record in records:
+def _boards(plan: Plan, settings: Settings, sketch: Sketch) -> list[View]:
+    rows = _points(plan, "boards", _BOARD_COLUMNS, sketch)
+    for record in rows:
         if (record["households_served"] or 0) < settings.public.smallest_count:
             record["households_served"] = None
-    return records
+    return rows
 
 
-def _points(plan: Plan, layer: str, columns: Sequence[str], sketch: _Sketch) -> list[View]:
+def _points(plan: Plan, layer: str, columns: Sequence[str], sketch: Sketch) -> list[View]:
     """The plan's points of a layer with the columns named and the name of their alley."""
     if layer not in plan.layers:
         return []
     rows = plan.layers[layer]
     alleys = plan.site.layer("alleys")
     name_of = alleys.set_index("alley_id")["name"]
-    names = _texts(rows["alley_id"].map(name_of))
+    names = texts(rows["alley_id"].map(name_of))
     places = sketch.points(rows.geometry)
     return [
         {**record, "at": at, "alley": name}
-        for record, at, name in zip(_records(rows, columns), places, names, strict=True)
+        for record, at, name in zip(records(rows, columns), places, names, strict=True)
     ]
 
 
-def _places(plan: Plan, sketch: _Sketch) -> list[View]:
+def _places(plan: Plan, sketch: Sketch) -> list[View]:
     """Named places, by which people find their way on a map."""
     places = plan.site.layer("places")
     named = places[places["name"].notna()]
@@ -359,117 +326,7 @@ def _places(plan: Plan, sketch: _Sketch) -> list[View]:
     return [{"name": name, "at": at} for name, at in zip(named["name"], spots, strict=True)]
 
 
-# ── the planner's tables and remarks ─────────────────────────────────────────────────────────────────
-
-
-def _table(plan: Plan, name: str) -> View:
-    columns = [each.name for each in PLAN_LAYERS[name].columns]
-    rows = [list(each.values()) for each in _records(plan.layers[name], columns)]
-    return {"name": name, "columns": columns, "rows": rows}
-
-
-def _remark(plan: Plan, remark: Mapping[str, Any], sketch: _Sketch) -> View:
-    """A remark as told, with the box of the rows it speaks of where the map can show them."""
-    shapes = _rows_named(plan, remark)
-    box = None
-    if len(shapes):
-        corners = shapely.points(np.reshape(shapes.total_bounds, (2, 2)))
-        box = sketch.points(GeoSeries(corners, crs=shapes.crs))
-    shown = ("code", "layer", "column", "message", "n", "remedy")
-    return {**{key: remark[key] for key in shown}, "ids": remark["ids"][:20], "box": box}
-
-
-def _rows_named(plan: Plan, remark: Mapping[str, Any]) -> GeoSeries:
-    """Shapes of the rows a remark names, as planned or else as read; none where it names none."""
-    layer, column = remark["layer"], remark["column"]
-    rows = plan.layers.get(layer, plan.site.layers.get(layer))
-    if not isinstance(rows, GeoDataFrame):
-        return GeoSeries([])
-    # Ids are those of the column where it holds ids (workers of grids), else those of the layer.
-    key = column if column.endswith("_id") and column in rows else _key(layer)
-    if key is None:
-        return GeoSeries([])
-    return rows.geometry[rows[key].astype("str").isin(remark["ids"]).to_numpy()]
-
-
-def _key(layer: str) -> str | None:
-    """The id column of a layer of the plan or the site; None where it has none."""
-    return PLAN_LAYERS[layer].key[0] if layer in PLAN_LAYERS else LAYERS[layer].id_column
-
-
-# ── plain values ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _records(rows: pd.DataFrame, columns: Sequence[str]) -> list[View]:
-    """Rows as dicts of text, whole numbers and figures to two places; what is empty is None."""
-    values = {name: _values(rows[name]) for name in columns}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*values.values(), strict=True)]
-
-
-def _values(column: pd.Series) -> list[Any]:
-    if pd.api.types.is_float_dtype(column):
-        column = column.round(2)
-    return [None if pd.isna(each) else getattr(each, "item", lambda each=each: each)() for each in column]
-
-
-def _texts(column: pd.Series) -> list[str | None]:
-    return [None if pd.isna(each) else str(each) for each in column]
-
-
-# ── shapes ───────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _frame(plan: Plan) -> list[float]:
     """West, south, east, north of the community. [degrees, WGS 84]"""
     west, south, east, north = plan.site.layer("boundary").to_crs(4326).total_bounds
     return [round(float(each), 6) for each in (west, south, east, north)]
-
-
-@dataclass(frozen=True)
-class _Sketch:
-    """Shapes as whole millionths of a degree (about 0.1 m) from a corner, each point a step from the last."""
-
-    west: float
-    south: float
-
-    def points(self, shapes: GeoSeries) -> list[list[int] | None]:
-        """``[east, north]`` of each point, None where a row has none."""
-        whole, owner = self._whole(shapes.to_crs(4326).to_numpy())
-        places: list[list[int] | None] = [None] * len(shapes)
-        for row, place in zip(owner.tolist(), whole.tolist(), strict=True):
-            places[row] = place
-        return places
-
-    def lines(self, shapes: GeoSeries) -> list[list[int]]:
-        """``[east, north, step, step, …]`` of each line, in order of rows."""
-        parts = shapely.get_parts(shapes.simplify(_SIMPLIFY_M).to_crs(4326).to_numpy())
-        return self._steps(parts)
-
-    def areas(self, shapes: GeoSeries) -> list[list[list[int]]]:
-        """Each polygon as its rings, the outer one first; each part of a multipolygon is a polygon."""
-        return [polygon for row in self.areas_by_row(shapes.simplify(_SIMPLIFY_M)) for polygon in row]
-
-    def areas_by_row(self, shapes: GeoSeries) -> list[list[list[list[int]]]]:
-        """For each row its polygons as rings, unsimplified, so that neighbours keep their common border."""
-        polygons, row = shapely.get_parts(shapes.to_crs(4326).to_numpy(), return_index=True)
-        rings, polygon = shapely.get_rings(polygons, return_index=True)
-        rows: list[list[list[list[int]]]] = [[] for _ in range(len(shapes))]
-        by_polygon: list[list[list[int]]] = [[] for _ in range(len(polygons))]
-        for at, ring in zip(polygon.tolist(), self._steps(rings), strict=True):
-            by_polygon[at].append(ring)
-        for at, each in zip(row.tolist(), by_polygon, strict=True):
-            rows[at].append(each)
-        return rows
-
-    def _steps(self, shapes: NDArray[Any]) -> list[list[int]]:
-        whole, owner = self._whole(shapes)
-        step = np.diff(whole, axis=0, prepend=np.zeros((1, 2), dtype=np.int64))
-        first = np.diff(owner, prepend=-1) != 0
-        step[first] = whole[first]
-        kept = first | step.any(axis=1)
-        ends = np.cumsum(np.bincount(owner[kept], minlength=len(shapes)))[:-1]
-        return [each.ravel().tolist() for each in np.split(step[kept], ends)] if len(shapes) else []
-
-    def _whole(self, shapes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        degrees, owner = shapely.get_coordinates(shapes, return_index=True)
-        return np.rint((degrees - (self.west, self.south)) * 1e6).astype(np.int64), owner

@@ -1,0 +1,3 @@
+"use strict";
+// The residents' page.
+page.start();
