@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shapely
 from geopandas import GeoDataFrame
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pytest import approx
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
@@ -28,7 +28,7 @@ from spatial.load import Site, read_site
 from spatial.network import build_network, snap_points
 from spatial.settings import Settings, read_settings
 from tests.conftest import SHANNAN
-from tests.drawn import Corners, drawn_network, drawn_site, layer, named, off_grid
+from tests.drawn import Corners, drawn_network, drawn_site, irregular, layer, named, off_grid
 
 law = settings(deadline=None, max_examples=60)
 GROUND = box(0, 0, 100, 100)
@@ -249,6 +249,12 @@ corner = st.tuples(st.integers(1, 11), st.integers(1, 11), st.integers(0, 3), st
 
 @law
 @given(off_grid(cells=12), st.lists(corner, min_size=1, max_size=25), st.booleans(), st.integers(0, 120))
+@example(
+    {"half a house in a hole of the ground, half in a river": [(0, 0), irregular((0, 3))]},
+    [(4, 3, 0, True), (5, 1, 1, False), (6, 1, 0, False)],
+    False,
+    35,
+)
 def test_random_houses_on_a_random_network_always_tile(
     alleys: dict[str, Corners], corners: list[tuple[int, int, int, bool]], railway: bool, at: int
 ) -> None:

@@ -77,12 +77,25 @@ def grid_areas(
     broad = shapely.get_dimensions(barriers) == 2
     lines = np.concatenate([alleys.lines, shapely.boundary(barriers[broad]), barriers[~broad]])
     ground = divide(outside, houses, lines, barriers[broad], _along(alleys), boundary)
+    doors = doors + _indoors(households, doors, houses, boundary)
     pieces, grid = _share_water(ground.faces, ground.grid, doors)
     pieces, grid, ties = _tied(pieces, grid, households, doors, alleys, houses)
     pieces, grid = _settle(pieces, grid, doors, least_m2=LEAST_M2)
     followed = np.concatenate([lines, shapely.boundary([each.ground for each in ties])])
     pieces = calm(pieces, _obstacles(doors, outside, houses, ties), followed, walls=houses.shapes)
     return multipolygons(pieces, grid, n_grids)
+
+
+def _indoors(households: Households, doors: Seeds, houses: Houses, boundary: BaseGeometry) -> Seeds:
+    """Points in what lies on the ground of houses whose door doesn't: there their household is at home."""
+    housed = np.flatnonzero(~shapely.is_missing(households.footprint))
+    rows: Ints = housed[houses.grid[houses.room_house] == doors.grid[housed]]
+    shapely.prepare(boundary)
+    rows = rows[~shapely.covers(boundary, shapely.points(doors.xy[rows]))]
+    inside = shapely.intersection(households.footprint[rows], boundary)
+    here = shapely.area(inside) > 0
+    points = shapely.point_on_surface(inside[here])
+    return Seeds(shapely.get_coordinates(points), doors.grid[rows[here]])
 
 
 def _spread(households: Households) -> Floats:
