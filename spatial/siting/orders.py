@@ -22,7 +22,7 @@ _Nested = tuple[IntArray, FloatArray, FloatArray]  # sites, and the metres and w
 POINTS = 45  # of the curve
 BEGIN_ROWS = 800_000  # stretches times the choices with which a free order is begun; at least so many of them
 LEAST_BEGINS = 5
-CLOSE = 0.01  # an order that falls short of the curve by less is good enough
+CLOSE = 0.012  # an order that falls short of the curve by less is good enough
 STEPS = ((0.05, 0.11), (0.25,), (0.63, 0.7))  # shares of the curve's points, where choices grow to
 
 
