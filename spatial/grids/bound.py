@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -73,19 +74,15 @@ class Centres:
 
     @staticmethod
     def of(sub: Sub, limits: Limits, price: Floats) -> Centres:
-        m, spots = len(sub.rows), spots_of(sub)
+        spots = spots_of(sub)
         _, first, alike = np.unique(_kinds(sub, spots, price), axis=0, return_index=True, return_inverse=True)
         copies = np.bincount(alike)[alike]
         if limits.group_cost_m == 0:
             return Centres(sub, limits, spots, alike, first, np.full(len(first), -1), copies[first])
-        owner = np.repeat(np.arange(m), np.diff(sub.near_indptr))
-        stands = np.isin(owner, first)
-        row, group = np.unique(
-            np.column_stack((owner[stands], sub.group[sub.near_indices[stands]])), axis=0
-        ).T.copy()
+        row, group = _near_groups(sub.near_indptr, sub.near_indices, sub.group, np.sort(first))
         return Centres(sub, limits, spots, alike, row, group, copies[row])
 
-    @property
+    @cached_property
     def radius_m(self) -> float:
         """Where the walks were cut off; infinite where every pair of rows is present."""
         complete = len(self.sub.near_indices) == len(self.sub.rows) ** 2
@@ -134,10 +131,8 @@ class Centres:
 
 def _kinds(sub: Sub, spots: Spots, price: Floats) -> Floats:
     """What rows alike have in common; walks by a checksum."""
-    owner = np.repeat(np.arange(len(sub.rows)), np.diff(sub.near_indptr))
     draws = np.random.default_rng(2).uniform(1, 2, len(sub.rows))
-    walks = np.bincount(owner, sub.near_m * draws[sub.near_indices])
-    reached = np.bincount(owner, draws[sub.near_indices])
+    walks, reached = _checksums(sub.near_indptr, sub.near_indices, sub.near_m, draws)
     return np.column_stack((spots.of_row, sub.weight, sub.group, price, walks, reached))
 
 
@@ -216,3 +211,42 @@ def _largest_near(indptr, indices, value):  # type: ignore[no-untyped-def]
         for at in range(indptr[row], indptr[row + 1]):
             out[row] = max(out[row], value[indices[at]])
     return out
+
+
+# The walks are nearly all of the memory: nothing below is as long as they are.
+
+
+@njit(cache=True, nogil=True)
+def _checksums(indptr, indices, walk_m, draws):  # type: ignore[no-untyped-def]
+    """Sums over the near rows of each row: walks weighed by draws, and the draws."""
+    walks, reached = np.zeros(len(indptr) - 1), np.zeros(len(indptr) - 1)
+    for row in range(len(walks)):
+        for at in range(indptr[row], indptr[row + 1]):
+            walks[row] += walk_m[at] * draws[indices[at]]
+            reached[row] += draws[indices[at]]
+    return walks, reached
+
+
+@njit(cache=True, nogil=True)
+def _near_groups(indptr, indices, group, rows):  # type: ignore[no-untyped-def]
+    """Every one of ``rows`` with every group among its near rows, in their order."""
+    last_seen = np.full(group.max() + 2, -1, np.int64)  # by group, the one without a group first
+    n_pairs = 0
+    for row in rows:
+        for at in range(indptr[row], indptr[row + 1]):
+            name = group[indices[at]] + 1
+            n_pairs += last_seen[name] != row
+            last_seen[name] = row
+    last_seen[:] = -1
+    owner, found = np.empty(n_pairs, np.int64), np.empty(n_pairs, np.int64)
+    n = 0
+    for row in rows:
+        first = n
+        for at in range(indptr[row], indptr[row + 1]):
+            name = group[indices[at]]
+            if last_seen[name + 1] != row:
+                last_seen[name + 1] = row
+                owner[n], found[n] = row, name
+                n += 1
+        found[first:n].sort()
+    return owner, found

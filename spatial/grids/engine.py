@@ -50,7 +50,9 @@ __all__ = ["GridFault", "GridProblem", "Partition", "partition"]
 
 _BOUND_BY = "Lagrangian"
 _FAULTY_TRIES = 2
-_FEWEST_ROUNDS = 120  # of the bound of a large component
+_LARGE_ROUNDS = 120  # of the bound of a large component
+_HOUSEHOLD_ROUNDS = 12_000_000  # rounds times households of a very large one, down to the fewest rounds
+_FEWEST_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -279,8 +281,7 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: Rules) -> _Component:
     if K == 1:
         return _Component(rows, grid, K, np.zeros(len(rows)), value_m)
     limits = Limits(K, rules.low, rules.high, rules.group_cost_m)
-    rounds = max(_FEWEST_ROUNDS, rules.work.rounds * min(5000, sub.households) // sub.households)
-    price = search_prices(sub, limits, value_m=value_m, rounds=rounds)
+    price = search_prices(sub, limits, value_m=value_m, rounds=_rounds(sub.households, rules))
     proves = rules.proves and sub.households <= rules.work.prove_households
     if not proves:
         price = refine_prices(sub, grid, limits, price, rounds=rules.work.refine_rounds)
@@ -295,6 +296,12 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: Rules) -> _Component:
     if proof.bound_m <= bound_m:
         return component
     return replace(component, bound_m=proof.bound_m, bound_by=proof.bound_by)
+
+
+def _rounds(households: int, rules: Rules) -> int:
+    """Rounds of the bound, fewer of them where a component is large."""
+    at_large = max(_FEWEST_ROUNDS, min(_LARGE_ROUNDS, _HOUSEHOLD_ROUNDS // households))
+    return max(at_large, rules.work.rounds * min(5000, households) // households)
 
 
 def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: Rules) -> tuple[_Component, ...]:
