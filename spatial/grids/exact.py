@@ -8,8 +8,8 @@ below, and are evaluated by own code; the solver only proposes them.
 
 1. Where few enough sets cost less, at the prices, than the best partition known leaves room for, all of
    them are listed and the best choice among them is found by the solver: what they can't do, none can.
-2. Otherwise the component is split in two: at most or at least so many grids that meet in one region, or
-   that hold so many rows of a kind, wherever they meet or at one spot.
+2. Otherwise the component is split in two: at most or at least so many grids that meet in one region; or,
+   where these numbers are whole, grids that meet at one spot and hold so many rows of a kind.
 
 References: R. Borndörfer, S. Schwartz and W. Surau, ZIB Report 21-14, 2021 (grids with lower and upper
 weights on near-tree networks by column generation); R. Baldacci, N. Christofides and A. Mingozzi,
@@ -54,9 +54,7 @@ _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
 _KEPT = 20_000  # columns kept from node to node
-_LIKELY = 2  # pairs of a spot that are priced first
-_TRIED = (10, 6, 10)  # most counts of each sort by which a node may be split
-_CAME_TRUE = ((1.0, 1.0), (0.4, 1.0), (1.0, 1.0))  # shares of hopes in each sort, and their number, to begin
+_TRIED = 12  # ways to split a node by rows of a kind that are tried
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,6 @@ class _Rule:
     low: float
     high: float
 
-    @property
-    def sort(self) -> int:
-        """Of a region's grids, of any that hold so many rows, or of those at one spot."""
-        return 0 if self.kind < 0 else 1 if self.region.all() else 2
-
     def count(self, columns: _Sets) -> Floats:
         held = self.kind < 0 or columns.rows[:, self.kind] >= self.rows
         return (self.region[columns.meet] & held).astype(np.float64)
@@ -126,7 +119,6 @@ class _Node:
     rules: tuple[_Rule, ...]
     pairs: Pairs
     price: Floats  # (Q + 1 + rules,): rows of each kind, number of grids, rules
-    hoped_m: float = 0.0  # guessed rise of the bound by the last rule
 
 
 @dataclass(frozen=True)
@@ -179,7 +171,6 @@ class _Search:
         self.value_m = score(sub, grid).objective_m(limits.group_cost_m)
         self.stopped = False
         self.steps = 0
-        self.came_true = np.array(_CAME_TRUE)
         rows = np.array(
             [np.bincount(kinds.kind[grid == each], minlength=len(kinds.spot)) for each in range(limits.K)]
         )
@@ -199,9 +190,8 @@ class _Search:
             node, halves = self._solve(node)
             if not halves and node.bound_m < self.value_m - _SAME_M:
                 left_m = min(left_m, node.bound_m)
-            for rule, hoped_m in halves:
-                rules, price = (*node.rules, rule), np.append(node.price, 0.0)
-                child = replace(node, rules=rules, price=price, hoped_m=hoped_m)
+            for rule in halves:
+                child = replace(node, rules=(*node.rules, rule), price=np.append(node.price, 0.0))
                 heapq.heappush(heap, (child.bound_m, made, child))
                 made += 1
         bound_m = min([left_m, *(each[0] for each in heap)])
@@ -210,18 +200,13 @@ class _Search:
         by = f"{solver_name()}, contiguous columns"
         return Proof(self.grid, self.value_m, bound_m, optimal, by, self.stopped)
 
-    def _solve(self, node: _Node) -> tuple[_Node, tuple[tuple[_Rule, float], ...]]:
+    def _solve(self, node: _Node) -> tuple[_Node, tuple[_Rule, ...]]:
         """The node with its bound, and its halves where that leaves room for something better."""
-        before_m = node.bound_m
         for tail in (_TAIL, 0.0):
             try:
                 node, x, columns, master = self._relax(node, tail)
             except SolverError:
                 return node, ()
-            if node.hoped_m > 0:
-                risen_m = min(node.bound_m, self.value_m) - before_m
-                self.came_true[node.rules[-1].sort] += min(risen_m / node.hoped_m, 1.0), 1
-                node = replace(node, hoped_m=0.0)
             if node.bound_m < self.value_m - _SAME_M:
                 node = replace(node, bound_m=max(node.bound_m, self._listed(node)))
             if node.bound_m >= self.value_m - _SAME_M:
@@ -254,9 +239,10 @@ class _Search:
         columns = known = self._useful(node)
         master = Columns(lower, upper, penalty=10 * self.value_m)
         master.add(columns.cost_m, self._lines(columns, node.rules))
-        node, best = self._narrowed(node, self._floor(node, node.price))
+        best = self._floor(node, node.price)
+        node = self._narrowed(node, best)
         if not node.rules:
-            node, best = self._possible(node, best)
+            node = self._possible(node, best)
         smooth, looked_m = _SMOOTH, self.value_m - best.bound_m
         for _ in range(self.work.rounds):
             value_m, x, price = master.solve()
@@ -264,19 +250,12 @@ class _Search:
             room_m = self.value_m - _SAME_M - best.bound_m
             if room_m <= 0 or value_m - best.bound_m <= max(tail * room_m, _SAME_M / 4):
                 break
-            mixed = smooth * best.price + (1 - smooth) * price
-            likely = _likely(node.pairs, best.value)
-            floor = self._floor(replace(node, pairs=node.pairs.take(likely)), mixed)
-            new = self._new(floor, node.pairs.spot[likely], node.rules, price)
-            # Some of the pairs tell what all prove at most.
-            if len(likely) < len(node.pairs) and (floor.bound_m > best.bound_m or not len(new.meet)):
-                floor = self._floor(node, mixed)
-                new = self._new(floor, node.pairs.spot, node.rules, price)
+            floor = self._floor(node, smooth * best.price + (1 - smooth) * price)
+            new = self._new(floor, node, price)
             if floor.bound_m > best.bound_m:
-                node, best = self._narrowed(node, floor)
+                best, node = floor, self._narrowed(node, floor)
                 if self.value_m - best.bound_m < _LESS_ROOM * looked_m:
-                    looked_m = self.value_m - best.bound_m
-                    node, best = self._possible(node, best)
+                    looked_m, node = self.value_m - best.bound_m, self._possible(node, best)
             if len(new.meet):
                 columns = _joined(columns, new)
                 master.add(new.cost_m, self._lines(new, node.rules))
@@ -288,25 +267,19 @@ class _Search:
         columns = columns.take(np.arange(len(x)))
         self._take_whole(x, columns)
         node = replace(node, bound_m=max(best.bound_m, node.bound_m), price=best.price)
-        return self._possible(node, best)[0], x, columns, master
+        return self._possible(node, best), x, columns, master
 
-    def _narrowed(self, node: _Node, floor: _Floor) -> tuple[_Node, _Floor]:
-        """The node and its floor without the pairs that no better partition has."""
-        return _taken(node, floor, floor.others_m + floor.value < self.value_m - _SAME_M)
+    def _narrowed(self, node: _Node, floor: _Floor) -> _Node:
+        """The node without the pairs that no better partition has."""
+        alive = floor.others_m + floor.value < self.value_m - _SAME_M
+        return replace(node, pairs=node.pairs.take(np.flatnonzero(alive)))
 
-    def _possible(self, node: _Node, floor: _Floor) -> tuple[_Node, _Floor]:
-        """The node without the kinds of each pair that no better partition has there.
-
-        Nor the pairs that can't hold their main group: their sets cost no more with one they hold.
-        """
+    def _possible(self, node: _Node, floor: _Floor) -> _Node:
+        """The node without the kinds of each pair that no better partition has there."""
         below_m = np.full(len(node.pairs), self.value_m - _SAME_M - floor.others_m)
         prizes = self._prizes(node, floor.price)
         held = kinds_below(self.kinds, self.diagram, node.pairs, prizes, self.limits, below_m=below_m)
-        node = replace(node, pairs=replace(node.pairs, may_hold=held))
-        if (self.kinds.group < 0).any():
-            return node, floor
-        main = node.pairs.group
-        return _taken(node, floor, (main < 0) | (held & (self.kinds.group == main[:, None])).any(axis=1))
+        return replace(node, pairs=replace(node.pairs, may_hold=held))
 
     def _floor(self, node: _Node, price: Floats) -> _Floor:
         """What ``price`` proves for a node."""
@@ -355,20 +328,18 @@ class _Search:
         columns = _joined(self.columns, new)
         self.columns = columns.take(np.arange(max(len(columns.meet) - _KEPT, 0), len(columns.meet)))
 
-    def _new(self, floor: _Floor, spot: Ints, rules: tuple[_Rule, ...], price: Floats) -> _Sets:
-        """The sets of a floor that pay at the prices of the relaxation.
-
-        They meet where they cost least, under rules also at the ``spot`` they are priced for.
-        """
+    def _new(self, floor: _Floor, node: _Node, price: Floats) -> _Sets:
+        """The sets of a floor that pay at the prices of the relaxation, with their own meeting spots too."""
         some = np.flatnonzero(np.isfinite(floor.value))
         rows = floor.rows[some]
-        meet = self._home(rows)
-        if rules:
-            rows, meet = np.vstack((rows, rows)), np.append(spot[some], meet)
+        rows, meet = np.vstack((rows, rows)), np.append(node.pairs.spot[some], self._home(rows))
         sets = _Sets(rows, meet, self._cost_m(rows, meet))
-        sets = sets.take(np.sort(sets.once()))
-        reduced_m = sets.cost_m - sparse.csr_array(self._lines(sets, rules)) @ price
-        return sets.take(reduced_m < -1e-7 * self.value_m / self.limits.K)
+        paying = (
+            sets.cost_m - sparse.csr_array(self._lines(sets, node.rules)) @ price
+            < -1e-7 * self.value_m / self.limits.K
+        )
+        sets = sets.take(paying)
+        return sets.take(np.sort(sets.once()))
 
     def _lines(self, columns: _Sets, rules: tuple[_Rule, ...]) -> Floats:
         """One line per column: rows of each kind, one grid, what each rule counts."""
@@ -457,65 +428,42 @@ class _Search:
         if value_m < self.value_m - _SAME_M:
             self.grid, self.value_m = grid, value_m
 
-    def _halves(self, x: Floats, columns: _Sets, master: Columns) -> tuple[tuple[_Rule, float], ...]:
-        """Two rules, of which every partition obeys one but not this fractional choice, and hopes in them.
+    def _halves(self, x: Floats, columns: _Sets, master: Columns) -> tuple[_Rule, ...]:
+        """Two rules, of which every partition obeys one but not this fractional choice.
 
-        Of the most fractional counts of each sort the one that raises the dearer and the cheaper half the
-        most, guesses being trusted as far as those of their sort came true.
+        Of all counts of a region, and of the most fractional others, the one that raises the dearer and the
+        cheaper half the most.
         """
         used = columns.take(x > _WHOLE)
-        differing: dict[bytes, _Rule] = {}
-        for rule in self._counts(used):
-            differing.setdefault(rule.count(used).tobytes(), rule)
+        differing = {rule.count(used).tobytes(): rule for rule in self._counts(used)}
         counts = list(differing.values())
         value = np.array([float(rule.count(used) @ x[x > _WHOLE]) for rule in counts])
         part = np.abs(value - np.rint(value))
-        sort = np.array([rule.sort for rule in counts])
         likely = np.argsort(-part, kind="stable")
         likely = likely[part[likely] > 10 * _WHOLE]
-        likely = np.concatenate([likely[sort[likely] == each][:most] for each, most in enumerate(_TRIED)])
+        of_rows = np.array([rule.kind >= 0 for rule in counts])[likely]
+        likely = np.concatenate((likely[~of_rows], likely[of_rows][:_TRIED]))
         if not len(likely):
             return ()
         lines = np.array([counts[at].count(columns) for at in likely])
         room_m = self.value_m - float(x @ columns.cost_m)
-        hoped_m = np.clip(
+        rise_m = np.clip(
             master.rounded(lines, value[likely]) - float(x @ columns.cost_m), room_m / 100, room_m
         )
-        told, asked = self.came_true[sort[likely]].T
-        best = int(np.maximum(hoped_m * (told / asked)[:, None], room_m / 100).prod(axis=1).argmax())
-        rule, at = counts[likely[best]], float(value[likely[best]])
-        few, many = replace(rule, high=math.floor(at)), replace(rule, low=math.ceil(at))
-        return (few, float(hoped_m[best, 0])), (many, float(hoped_m[best, 1]))
+        best = likely[int(rise_m.prod(axis=1).argmax())]
+        rule, at = counts[best], float(value[best])
+        return replace(rule, high=math.floor(at)), replace(rule, low=math.ceil(at))
 
     def _counts(self, used: _Sets) -> Iterator[_Rule]:
-        """What may be fractional: grids that meet in a region, or hold rows of a kind, there or anywhere."""
+        """What may be fractional: grids that meet in a region, and those at a spot with rows of a kind."""
         for region in self.regions:
             yield _Rule(region, -1, 0, -math.inf, math.inf)
-        for kind, count in enumerate(self.kinds.count.tolist()):
-            for n in range(1, count + 1):
-                yield _Rule(np.ones(len(self.per_spot), bool), kind, n, -math.inf, math.inf)
         for spot in np.unique(used.meet):
             rows = used.rows[used.meet == spot]
             region = np.arange(len(self.per_spot)) == spot
-            for kind in np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist():
+            for kind in np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)):
                 for n in range(int(rows[:, kind].min()) + 1, int(rows[:, kind].max()) + 1):
-                    yield _Rule(region, kind, n, -math.inf, math.inf)
-
-
-def _taken(node: _Node, floor: _Floor, alive: NDArray[np.bool_]) -> tuple[_Node, _Floor]:
-    """Some pairs of a node, and what prices prove of them."""
-    which = np.flatnonzero(alive)
-    floor = replace(floor, value=floor.value[which], rows=floor.rows[which])
-    return replace(node, pairs=node.pairs.take(which)), floor
-
-
-def _likely(pairs: Pairs, value: Floats) -> Ints:
-    """Of each spot the few pairs that cost least."""
-    order = np.lexsort((value, pairs.spot))
-    spot = pairs.spot[order]
-    nth: Ints = np.arange(len(order)) - np.searchsorted(spot, spot)
-    which: Ints = np.sort(order[nth < _LIKELY])
-    return which
+                    yield _Rule(region, int(kind), n, -math.inf, math.inf)
 
 
 def _signed(price: Floats, rules: tuple[_Rule, ...]) -> Floats:

@@ -16,7 +16,7 @@ from spatial.solve.program import solver_name
 __all__ = ["Columns"]
 
 Floats = NDArray[np.float64]
-PEEK_STEPS = 150  # of the simplex method
+PEEK_STEPS = 400  # of the simplex method
 
 
 class Columns:
