@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -139,12 +140,86 @@ def audit(folder: PlanFolder, as_json: AsJson = False) -> None:
 @app.command(name="map")
 def map_(folder: PlanFolder) -> None:
     """Draw the residents' and the planner's page of a written plan anew."""
+    from spatial.comments import read_comments
     from spatial.plan import read_plan
 
-    pages = _pages(read_plan(folder))
+    made = read_plan(folder)
+    pages = _pages(made, read_comments(folder))
     for name, text in pages.items():
         _replace(folder / name, text)
     _say(f"map: {folder / 'map.html'}")
+
+
+@app.command()
+def compare(
+    earlier: Annotated[Path, typer.Argument(metavar="A", help="Plan folder, the earlier one.")],
+    later: Annotated[Path, typer.Argument(metavar="B", help="Plan folder, the later one.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for compare.html, two maps side by side, and compare.json."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two plans of one community: who moved, lamps and boards added or dropped, light, cost."""
+    from spatial.compare import compare_plans, comparison_lines
+    from spatial.plan import read_plan
+
+    with _stage("comparing"):
+        plans = read_plan(earlier), read_plan(later)
+        found = compare_plans(*plans)
+    if out is not None:
+        _write_comparison(out, plans, found)
+    if as_json:
+        _print_json(found)
+    else:
+        lines = comparison_lines(found)
+        for language in (0, 1):
+            for each in lines:
+                _say(each[language])
+
+
+@app.command()
+def comments(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="GeoJSON files that residents saved on their page.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="PLAN", help="Plan folder; its planner's map shows the comments.")
+    ],
+) -> None:
+    """Gather residents' comments into a plan folder: comments.gpkg, comments.csv and the planner's map."""
+    from spatial.comments import gather_comments
+    from spatial.plan import publishing, read_plan
+
+    with _stage("gathering"):
+        made = read_plan(out)
+        gathered, remarks = gather_comments(files, made)
+    with publishing(out) as partial:
+        shutil.copytree(out, partial, dirs_exist_ok=True)
+        pages = _write_with_comments(made, gathered, partial)
+    if out.absolute() == (Path("data/processed") / made.site.community).absolute():
+        _replace(Path("maps") / f"{made.site.community}-planner.html", pages["planner.html"])
+    _tell(remarks)
+    _say(f"comments: {len(gathered)}, in {out / 'comments.csv'} and {out / 'planner.html'}")
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Folder to begin a community in.")]) -> None:
+    """Begin a community's folder: a plan.toml with every setting, and the layers it still needs."""
+    from spatial.schema import LAYERS
+    from spatial.settings import Settings, settings_toml
+
+    target = folder / "plan.toml"
+    if target.exists():
+        raise DataError(f"{target} is there already; edit it, or choose another folder")
+    try:
+        _replace(target, settings_toml(Settings()))
+    except OSError as error:
+        raise DataError(f"{folder} can't be written: {error.strerror}; choose another folder") from None
+    _say(f"settings: {target}")
+    _say("put these layers beside it, as GeoPackage, GeoJSON or CSV:")
+    for layer in LAYERS.values():
+        _say(f"  {layer.name} {layer.zh}{' (required)' if layer.required else ''}")
 
 
 @app.command()
@@ -195,14 +270,13 @@ def _plan(
         _tell_faults(made.faults)
         raise typer.Exit(1)
     target = out if out is not None else Path("data/processed") / site.community
+    gathered = _comments_kept(target, made)
     with _stage("writing", timings), publishing(target) as partial:
         from spatial.report import write_tables
 
         write_plan(made, partial)
         write_tables(made, partial / "tables.xlsx")
-        pages = _pages(made)
-        for name, text in pages.items():
-            (partial / name).write_text(text, encoding="utf-8")
+        pages = _write_with_comments(made, gathered, partial)
     map_file = target / "map.html"
     if out is None:
         map_file = Path("maps") / f"{site.community}.html"
@@ -212,6 +286,17 @@ def _plan(
     _say(f"plan: {target}")
     _say(f"map: {map_file}")
     return {"plan": str(target), "map": str(map_file), "timings_s": timings, "summary": made.summary}
+
+
+def _comments_kept(target: Path, made: Any) -> Any:
+    """Comments that were gathered into the plan that is about to be replaced, brought to the new one."""
+    from spatial.comments import place_comments, read_comments
+
+    gathered = read_comments(target)
+    if gathered is None:
+        return None
+    _say(f"comments: {len(gathered)} of residents in {target} stay with the new plan")
+    return place_comments(gathered, made)
 
 
 def _recount(folder: Path, *, quiet: bool = False) -> Any:
@@ -255,10 +340,32 @@ def _write_check(out: Path, found: Mapping[str, Any], site: Any, remarks: Sequen
     _say(f"check: {out}")
 
 
-def _pages(made: Any) -> dict[str, str]:
+def _write_with_comments(made: Any, gathered: Any, partial: Path) -> dict[str, str]:
+    """The comments and the pages that show them, into a folder that is about to appear; returns the pages."""
+    from spatial.comments import write_comments
+
+    if gathered is not None:
+        write_comments(gathered, partial)
+    pages = _pages(made, gathered)
+    for name, text in pages.items():
+        (partial / name).write_text(text, encoding="utf-8")
+    return pages
+
+
+def _write_comparison(out: Path, plans: tuple[Any, Any], found: Mapping[str, Any]) -> None:
+    from spatial.maps import comparison_page
+    from spatial.plan import publishing
+
+    with publishing(out, mark="compare.json") as partial:
+        (partial / "compare.json").write_text(_json(found), encoding="utf-8")
+        (partial / "compare.html").write_text(comparison_page(*plans, found), encoding="utf-8")
+    _say(f"comparison: {out / 'compare.html'}")
+
+
+def _pages(made: Any, gathered: Any) -> dict[str, str]:
     from spatial.maps import planner_page, residents_page
 
-    return {"map.html": residents_page(made), "planner.html": planner_page(made)}
+    return {"map.html": residents_page(made), "planner.html": planner_page(made, comments=gathered)}
 
 
 def _replace(path: Path, text: str) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "fault",
     "first_ids",
     "note",
+    "one_line",
 ]
 
 Kind = Literal["fault", "doubt", "note"]
@@ -120,9 +121,15 @@ def by_kind(remarks: Iterable[Remark]) -> dict[str, list[dict[str, Any]]]:
 
 def first_ids(ids: Iterable[object], n: int = 5) -> str:
     """The first few ids, sorted, and how many more there are."""
-    names = sorted(_one_line(each) for each in ids)
+    names = sorted(one_line(each) for each in ids)
     more = f" … and {len(names) - n} more" if len(names) > n else ""
     return ", ".join(names[:n]) + more
+
+
+def one_line(value: object) -> str:
+    """Text from data on one line of a terminal: no control characters, at most 60 characters."""
+    text = "".join(each if each.isprintable() else "�" for each in str(value))
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _remark(
@@ -136,9 +143,3 @@ def _remark(
     remedy: str = "",
 ) -> Remark:
     return Remark(kind, code, message, layer, column, tuple(sorted(map(str, ids))), remedy)
-
-
-def _one_line(value: object) -> str:
-    """Text from data on one line of a terminal: no control characters, at most 60 characters."""
-    text = "".join(each if each.isprintable() else "�" for each in str(value))
-    return text if len(text) <= 60 else text[:59] + "…"

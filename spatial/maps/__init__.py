@@ -11,15 +11,20 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from spatial.maps.beside import comparison_view
 from spatial.maps.frame import closed_page, page_assets
 from spatial.maps.planner import planner_view
 from spatial.maps.view import public_view
 from spatial.schema import GLOSSARY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from geopandas import GeoDataFrame
+
     from spatial.plan import Plan
 
-__all__ = ["planner_page", "residents_page"]
+__all__ = ["comparison_page", "planner_page", "residents_page"]
 
 
 def residents_page(plan: Plan) -> str:
@@ -39,9 +44,25 @@ def residents_page(plan: Plan) -> str:
     return _page(public_view(plan), "residents")
 
 
-def planner_page(plan: Plan) -> str:
-    """The working page: the residents' map with every table, fault, doubt and note. Holds personal data."""
-    return _page(planner_view(plan), "planner")
+def planner_page(plan: Plan, *, comments: GeoDataFrame | None = None) -> str:
+    """The working page: the map with every table, fault, doubt and note, and residents' comments where given.
+
+    Holds personal data.
+    """
+    return _page(planner_view(plan, comments), "planner")
+
+
+def comparison_page(earlier: Plan, later: Plan, comparison: Mapping[str, Any]) -> str:
+    """Two maps side by side that move together, with all that differs marked. Holds household ids.
+
+    Parameters
+    ----------
+    earlier, later : Plan
+        Drawn on the left and on the right.
+    comparison : mapping
+        What :func:`spatial.compare.compare_plans` found between them.
+    """
+    return _page(comparison_view(earlier, later, comparison), "compare")
 
 
 def _page(view: dict[str, Any], kind: str) -> str:

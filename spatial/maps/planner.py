@@ -21,8 +21,8 @@ __all__ = ["planner_view"]
 _TABLES = ("grids", "lamps", "boards")
 
 
-def planner_view(plan: Plan) -> View:
-    """The residents' view with every table and remark of the plan, personal columns included."""
+def planner_view(plan: Plan, comments: GeoDataFrame | None = None) -> View:
+    """The residents' view with every table, remark and comment, personal columns included."""
     view = public_view(plan)
     view["figures"] |= _group_figures(plan)
     sketch = Sketch(*view["frame"][:2])
@@ -31,7 +31,17 @@ def planner_view(plan: Plan) -> View:
         kind: [_remark(plan, each, sketch) for each in plan.summary[kind]]
         for kind in ("faults", "doubts", "notes")
     }
-    return {**view, "mode": "planner", "tables": tables, "remarks": remarks}
+    said = [] if comments is None else _comments(comments, sketch)
+    return {**view, "mode": "planner", "tables": tables, "remarks": remarks, "comments": said}
+
+
+def _comments(comments: GeoDataFrame, sketch: Sketch) -> list[View]:
+    """What residents said, with its place, alley and grid."""
+    shown = ("comment_id", "kind", "note", "time", "alley", "grid_id")
+    return [
+        {**each, "at": at}
+        for each, at in zip(records(comments, shown), sketch.points(comments.geometry), strict=True)
+    ]
 
 
 def _group_figures(plan: Plan) -> View:
