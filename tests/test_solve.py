@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pytest import approx
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csgraph
@@ -27,6 +29,7 @@ from spatial.solve import (
     set_cover,
     set_partition,
 )
+from spatial.solve import capacity as capacity_module
 from spatial.solve.reduce import reduced_cover
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
@@ -311,11 +314,102 @@ def test_what_sites_have_room_for_agrees_with_trying_every_choice(seed: int, n: 
     assert (np.bincount(found.site[found.site >= 0], minlength=4) <= capacity).all()
 
 
+def best_of_whole_rows(
+    walk: NDArray[np.float64],
+    near: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    capacity: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+) -> tuple[float, float]:
+    """The most weight that some sites can serve, and less the least walk with it, by trying every place."""
+    states = {tuple(np.where(chosen, capacity, -1.0)): (0.0, 0.0)}
+    for i, own in enumerate(weight):
+        after = dict(states)  # left out
+        for room, (served, walked) in states.items():
+            for j in np.flatnonzero(near[i] & (np.array(room) >= own)):
+                left = (*room[:j], room[j] - own, *room[j + 1 :])
+                value = (served + own, walked - own * walk[i, j])
+                after[left] = max(after.get(left, (0.0, -np.inf)), value)
+        states = after
+    return max(states.values())
+
+
+def with_room(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], Any, Any, Any]:
+    """Seven rows of one to four, five sites with room for one to nine or for all; one fixed, one barred."""
+    random = np.random.default_rng(seed)
+    walk, near = random.integers(0, 12, (7, 5)).astype(float), random.random((7, 5)) < 0.7
+    weight, capacity = random.integers(1, 5, 7).astype(float), random.integers(1, 10, 5).astype(float)
+    if seed % 3 == 0:
+        weight, capacity = weight + 0.25 * random.integers(0, 4, 7), capacity + 0.5
+    capacity[random.random(5) < 0.15] = np.inf
+    return walk, near, weight, capacity, np.arange(5) == 0, np.arange(5) == 1
+
+
+@given(seed=seeds, n=st.integers(0, 3), exact=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_whole_rows_with_room_agree_with_trying_every_choice(seed: int, n: int, exact: bool) -> None:
+    """By the exact programme the best there is; by search and prices alone no better than their bounds."""
+    walk, near, weight, capacity, fixed, barred = with_room(seed)
+    choices = [each for each in all_choices(5) if each[0] and not each[1] and each.sum() <= n + 1]
+    best = max(best_of_whole_rows(walk, near, weight, capacity, each) for each in choices)
+    with pytest.MonkeyPatch.context() as patch:
+        if not exact:
+            patch.setattr(capacity_module, "PAIRS", {"normal": 0})
+        found = capacitated_median(
+            stored(walk, near), weight, capacity, n=n, fixed=fixed, barred=barred, seed=seed
+        )
+    on = np.flatnonzero(found.site >= 0)
+    assert (
+        np.bincount(found.site[on], weight[on], minlength=5) <= np.where(found.walk.chosen, capacity, 0)
+    ).all()
+    assert found.walk.chosen[0] and not found.walk.chosen[1] and found.walk.chosen.sum() <= n + 1
+    assert near[on, found.site[on]].all()
+    assert found.served.value == weight[on].sum()
+    assert found.walk.value == approx(float(weight[on] @ walk[on, found.site[on]]))
+    assert found.served.bound >= best[0] - 1e-6
+    if exact:
+        assert (found.served.value, found.served.gap, found.walk.gap) == (best[0], 0, 0)
+        assert found.walk.value == approx(-best[1])
+    elif found.served.value == best[0]:
+        assert found.walk.bound <= -best[1] + 1e-6
+
+
 def test_rows_are_handed_out_whole() -> None:
-    #  two rows of 3 to a site with room for 5: one goes, and the bound knows shares only
+    #  two rows of 3 to a site with room for 5: one goes, and with whole numbers the bound knows it
     found = capacitated_median(sparse.csr_array(np.ones((2, 1))), [3.0, 3.0], np.array([5.0]), n=1)
-    assert found.served.value == 3.0 and found.served.bound == 5.0
+    assert found.served.value == 3.0 and found.served.bound == 3.0
     assert sorted(found.site) == [-1, 0]
+
+
+def test_a_row_too_big_for_every_site_is_known_to_find_no_room() -> None:
+    found = capacitated_median(sparse.csr_array(np.ones((2, 1))), [6.0, 3.0], np.array([5.0]), n=1)
+    assert found.site.tolist() == [-1, 0]
+    assert (found.served.bound, found.served.gap, found.walk.gap) == (3.0, 0, 0)
+
+
+def test_sites_with_room_keep_to_the_sides() -> None:
+    #  the nearest two would be sites 0 and 1; the sides want site 2, and never 0 and 1 together
+    walk = np.array([[0.0, 5.0, 9.0], [5.0, 0.0, 9.0]])
+    sides = Sides.at_most(sparse.csr_array([[1.0, 1.0, 0.0]]), np.ones(1)).and_(
+        Sides.at_least(sparse.csr_array([[0.0, 0.0, 1.0]]), np.ones(1))
+    )
+    found = capacitated_median(stored(walk, walk >= 0), np.ones(2), np.full(3, 1.0), n=2, sides=sides)
+    assert found.walk.chosen[2] and found.walk.chosen.sum() == 2
+    assert (found.walk.value, found.walk.gap) == (9.0, 0)
+
+
+def test_rooms_of_a_town_are_the_same_each_time_and_bounded_close() -> None:
+    random = np.random.default_rng(1)
+    doors, sites = random.random((300, 2)) * 1000, random.random((60, 2)) * 1000
+    walk = np.hypot(*(doors[:, None] - sites[None]).transpose(2, 0, 1))
+    weight, capacity = random.integers(1, 4, 300).astype(float), np.full(60, 50.0)
+    found, again = (
+        capacitated_median(stored(walk, walk < 500), weight, capacity, n=15, seed=3) for _ in range(2)
+    )
+    assert (found.site == again.site).all() and found.walk.bound == again.walk.bound
+    assert found.served.value == found.served.bound == weight.sum()
+    assert found.walk.gap < 0.02
+    assert found.walk.duals.shape == (300,)
 
 
 def test_a_p_median_serves_more_than_it_is_asked_to_where_it_can() -> None:

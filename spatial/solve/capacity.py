@@ -1,8 +1,7 @@
-"""The p-median where a site can serve only so much.
+"""The p-median where a site can serve only so much, rows going whole to one site.
 
-Two programmes: who is served at all and by which sites, and then who walks where. Shares of a row's weight
-may go to several sites in the first, which makes its bound valid and its programme small; the second hands
-out whole rows to the sites chosen.
+A search gives a choice and an assignment, prices prove a bound, and where the pairs of row and site that a
+better choice could use are few enough, the exact programme over them decides.
 """
 
 from __future__ import annotations
@@ -14,9 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from spatial.settings import Effort
-from spatial.solve.program import Answer, Program, solve_program
+from spatial.solve.cover import max_cover
+from spatial.solve.prices import Priced, best_prices, is_whole, needless_pairs
+from spatial.solve.program import Program, solve_program, solver_name
+from spatial.solve.rooms import Pairs, assigned_by_search
 from spatial.solve.sides import Sides
-from spatial.solve.solution import Solution, solution_of
+from spatial.solve.solution import Solution, gap_between
+from spatial.solve.swaps import improved_by_swaps
 
 __all__ = ["Assigned", "capacitated_median"]
 
@@ -24,8 +27,11 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+TRIALS: dict[Effort, int] = {"quick": 40, "normal": 200, "thorough": 800}  # of the search, per site
+ROUNDS: dict[Effort, int] = {"quick": 200, "normal": 600, "thorough": 2000}  # of the subgradient
+PAIRS: dict[Effort, int] = {"quick": 1000, "normal": 3000, "thorough": 10_000}  # of the exact programme
+FEW = 20  # sites whose trials the smallest task is given on top
 TINY = 1e-6  # of a weight
-SAME = 1e-5  # of a value
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,13 @@ def capacitated_median(
     capacity : (k,) array
         Weight a site can serve; infinite where it does not matter.
     n, fixed, barred, sides, effort, seed
-        As for :func:`spatial.solve.p_median`.
+        As for :func:`spatial.solve.p_median`; the bounds by prices leave ``sides`` out.
 
     Returns
     -------
     Assigned
-        A row whose weight fits nowhere whole is left out, which the bound of ``served`` does not know.
+        A site that serves nobody is left out unless it is fixed or the sides ask for it. ``duals`` are the
+        prices of the bounds, NaN for rows that no site can serve.
 
     Raises
     ------
@@ -78,114 +85,246 @@ def capacitated_median(
     .. [1] R. Sridharan, "The capacitated plant location problem", European Journal of Operational Research
        87, 1995, pp. 203-213.
     """
-    weight = np.asarray(weight, dtype=np.float64)
-    k = walk.shape[1]
+    weight, k = np.asarray(weight, dtype=np.float64), walk.shape[1]
     fixed = np.zeros(k, dtype=bool) if fixed is None else fixed
-    barred = np.zeros(k, dtype=bool) if barred is None else barred
-    count = Sides.at_most(sparse.csr_array(np.ones((1, k))), np.array([n + float(fixed.sum())]))
-    stand = Sides.at_least(sparse.csr_array(fixed[None].astype(np.float64)), np.array([float(fixed.sum())]))
-    sides = count.and_(stand) if sides is None else count.and_(stand).and_(sides)
-    task = _task(walk, weight, np.minimum(capacity, weight.sum()), ~barred, sides, effort, seed)
-    most = task.solve(-task.pair_weight)
-    reached = float(task.pair_weight @ most.x[k:])
-    best = task.solve(task.pair_weight * task.pair_walk, least=reached)
-    chosen = best.x[:k] > 0.5
-    site = _whole_rows(task, chosen)
-    on = np.flatnonzero(site >= 0)
-    served = float(weight[on].sum())
-    if served < reached - TINY:  # the bound is to hold for as much as whole rows can have
-        best = task.solve(task.pair_weight * task.pair_walk, least=served)
-    stored = sparse.csr_array((walk.data + 1.0, walk.indices, walk.indptr), shape=walk.shape)
-    total = float(weight[on] @ (np.asarray(stored[on, site[on]]).ravel() - 1.0))
+    free = ~fixed if barred is None else ~fixed & ~barred
+    sides = Sides.none(k) if sides is None else sides
+    rows, task = _task(walk, weight, capacity, fixed, free, n, sides, effort, seed)
+    found = _start(task, walk, weight)
+    found, served = _most_served(task, found)
+    found, least = _least_walk(task, found)
+    chosen = _used_sites(task, found)
+    site = np.full(len(weight), -1, dtype=np.int64)
+    site[rows] = np.where(found.at >= 0, task.pairs.site[found.at], -1) if len(task.pairs.site) else -1
+    wide = [np.full(len(weight), np.nan) for _ in range(2)]
+    for each, solution in zip(wide, (served, least), strict=True):
+        each[rows] = solution.duals
     return Assigned(
         site,
-        solution_of(_same(most, -served), chosen, value=served, sense="max"),
-        solution_of(_same(best, total), chosen, value=total),
+        replace(served, chosen=chosen, duals=wide[0]),
+        replace(least, chosen=chosen, duals=wide[1]),
     )
-
-
-def _same(answer: Answer, value: float) -> Answer:
-    """Proved for whole rows where they reach what shares of rows do, to within the solver's tolerance."""
-    return replace(answer, proved=answer.proved and value - answer.value <= SAME * max(1.0, abs(value)))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """The pairs of row and site that may be, and the rows of the programme over sites and pairs."""
+    """The rows that some site can serve, with the pairs that may be."""
 
-    row: IntArray  # (p,)
-    site: IntArray  # (p,)
-    pair_weight: FloatArray
-    pair_walk: FloatArray
-    capacity: FloatArray  # (k,)
-    n_rows: int
+    pairs: Pairs
+    capacity: FloatArray  # (k,) finite
+    fixed: BoolArray
+    free: BoolArray
+    n: int  # sites besides the fixed ones
     sides: Sides
     effort: Effort
     seed: int
 
-    def solve(self, cost: FloatArray, *, least: float = 0.0) -> Answer:
-        """The least cost over pairs of any choice that serves at least so much weight."""
-        k, p = len(self.capacity), len(self.row)
-        pair = np.arange(p)
-        ones = np.ones(p)
-        once = sparse.csr_array((ones, (self.row, k + pair)), shape=(self.n_rows, k + p))
-        room = sparse.csr_array((self.pair_weight, (self.site, k + pair)), shape=(k, k + p))
-        room = room - sparse.hstack([sparse.diags_array(self.capacity), sparse.csr_array((k, p))])
-        at_site = sparse.csr_array(
-            (np.concatenate([ones, -ones]), (np.tile(pair, 2), np.concatenate([k + pair, self.site]))),
-            shape=(p, k + p),
-        )
-        enough = sparse.csr_array(np.append(np.zeros(k), self.pair_weight)[None])
-        rows = self.sides.beside(sparse.vstack([once, room, at_site, enough]))
-        lower = np.concatenate([np.full(self.n_rows + k + p, -np.inf), [least - TINY], self.sides.least])
-        upper = np.concatenate([np.ones(self.n_rows), np.zeros(k + p), [np.inf], self.sides.most])
-        program = Program(np.append(np.zeros(k), cost), rows, lower, upper, np.arange(k + p) < k)
-        return solve_program(program, effort=self.effort, seed=self.seed)
+    @property
+    def total(self) -> float:
+        return float(self.pairs.weight.sum())
+
+
+@dataclass(frozen=True)
+class _Found:
+    chosen: BoolArray
+    at: IntArray  # the pair of each row, −1 for none
+
+    def served(self, task: _Task) -> float:
+        return float(task.pairs.weight[self.at >= 0].sum())
+
+    def walked(self, task: _Task) -> float:
+        on = self.at >= 0
+        return float(task.pairs.weight[on] @ task.pairs.cost[self.at[on]])
 
 
 def _task(
     walk: sparse.csr_array,
     weight: FloatArray,
     capacity: FloatArray,
-    usable: BoolArray,
+    fixed: BoolArray,
+    free: BoolArray,
+    n: int,
     sides: Sides,
     effort: Effort,
     seed: int,
-) -> _Task:
-    row = np.repeat(np.arange(walk.shape[0]), np.diff(walk.indptr))
-    keep = usable[walk.indices]
-    never = Sides.at_most(sparse.csr_array((~usable)[None].astype(np.float64)), np.zeros(1))
-    return _Task(
-        row=row[keep],
-        site=walk.indices[keep].astype(np.int64),
-        pair_weight=weight[row[keep]],
-        pair_walk=walk.data[keep],
-        capacity=capacity.astype(np.float64),
-        n_rows=len(weight),
-        sides=sides.and_(never),
-        effort=effort,
-        seed=seed,
+) -> tuple[IntArray, _Task]:
+    """The rows that some site has room for, and the task over them."""
+    row, site = np.repeat(np.arange(len(weight)), np.diff(walk.indptr)), walk.indices.astype(np.int64)
+    keep = np.flatnonzero((fixed | free)[site] & (weight[row] <= capacity[site] + 1e-9))
+    keep = keep[np.lexsort((site[keep], walk.data[keep], row[keep]))]
+    rows, row = np.unique(row[keep], return_inverse=True)
+    pairs = _pairs(row, site[keep], walk.data[keep].astype(np.float64), weight[rows], len(capacity))
+    asked = np.bincount(pairs.site, pairs.weight[pairs.row], len(capacity))
+    room = np.minimum(capacity, asked)
+    if is_whole(weight):
+        room = np.floor(room + 1e-9)
+    return rows, _Task(pairs, room, fixed, free, min(n, int(free.sum())), sides, effort, seed)
+
+
+def _pairs(row: IntArray, site: IntArray, cost: FloatArray, weight: FloatArray, n_sites: int) -> Pairs:
+    by_site = np.lexsort((cost, site))
+    return Pairs(
+        indptr=np.searchsorted(row, np.arange(len(weight) + 1)),
+        site=site,
+        cost=cost,
+        by_site=np.searchsorted(site[by_site], np.arange(n_sites + 1)),
+        entry=by_site,
+        row=row,
+        weight=weight,
     )
 
 
-def _whole_rows(task: _Task, chosen: BoolArray) -> IntArray:
-    """Hand whole rows out to the chosen sites: first the most weight, then the least walk."""
-    keep = np.flatnonzero(chosen[task.site])
-    row, site, weight = task.row[keep], task.site[keep], task.pair_weight[keep]
-    pair = np.arange(len(keep))
-    once = sparse.csr_array((np.ones(len(keep)), (row, pair)), shape=(task.n_rows, len(keep)))
-    room = sparse.csr_array((weight, (site, pair)), shape=(len(chosen), len(keep)))
-    upper = np.concatenate([np.ones(task.n_rows), task.capacity, [np.inf]])
-    rows = sparse.csr_array(sparse.vstack([once, room, sparse.csr_array(weight[None])]))
+def _start(task: _Task, walk: sparse.csr_array, weight: FloatArray) -> _Found:
+    """What the search finds from the sites chosen as if there were room for all."""
+    pairs, n = task.pairs, task.n + int(task.fixed.sum())
+    chosen = task.fixed
+    if not task.sides.kept(chosen):
+        reached = sparse.csr_array(
+            (np.ones(walk.nnz, dtype=bool), walk.indices, walk.indptr), shape=walk.shape
+        )
+        barred = ~(task.fixed | task.free)
+        chosen = max_cover(
+            reached, weight, n=task.n, fixed=task.fixed, barred=barred, sides=task.sides,
+            effort=task.effort, seed=task.seed,
+        ).chosen  # fmt: skip
+    lightest, longest = pairs.weight.min(initial=np.inf), pairs.cost.max(initial=0.0)
+    beyond = 1.0 + task.total * longest / lightest
+    chosen = improved_by_swaps(
+        pairs.indptr, pairs.site, pairs.cost, pairs.weight, chosen,
+        beyond=beyond, free=task.free, n=n, sides=task.sides,
+    )  # fmt: skip
+    return _Found(
+        *assigned_by_search(
+            pairs, task.capacity, chosen, beyond=beyond, free=task.free, n=n, sides=task.sides,
+            trials=TRIALS[task.effort] * (len(chosen) + FEW), seed=task.seed,
+        )
+    )  # fmt: skip
 
-    def solve(cost: FloatArray, least: float) -> FloatArray:
-        lower = np.append(np.full(len(upper) - 1, -np.inf), least)
-        program = Program(cost, rows, lower, upper, np.ones(len(keep), dtype=bool))
-        return solve_program(program, effort=task.effort, seed=task.seed).x
 
-    out = np.full(task.n_rows, -1, dtype=np.int64)
-    if len(keep):
-        most = float(weight @ solve(-weight, -np.inf))
-        given = solve(weight * task.pair_walk[keep], most - TINY) > 0.5
-        out[row[given]] = site[given]
-    return out
+def _most_served(task: _Task, found: _Found) -> tuple[_Found, Solution]:
+    """Prove how much can be served, and find more where the pairs are few."""
+    out, price, by, stopped = (
+        task.total - found.served(task),
+        np.zeros(len(task.pairs.weight)),
+        "Lagrangian",
+        False,
+    )
+    least_out = 0.0
+    if out > TINY:
+        at_no_walk = task.pairs._replace(cost=np.zeros(len(task.pairs.cost)))
+        priced = _priced(task, at_no_walk, np.full(len(price), 0.5), may_be_out=0.0, most=1.0, target=out)
+        price, least_out = priced.price, _up(task, max(priced.value, 0.0))
+    if out > least_out + TINY and len(task.pairs.site) <= PAIRS[task.effort]:
+        weight = task.pairs.weight[task.pairs.row]
+        every = np.arange(len(weight))
+        answer = _solve(task, found, every, -weight, least=-np.inf, whole_costs=is_whole(task.pairs.weight))
+        if answer.found.served(task) > found.served(task) + TINY:
+            found = answer.found
+        out, stopped = task.total - found.served(task), answer.stopped
+        exact_out = out if answer.proved else _up(task, task.total + answer.bound)
+        if exact_out > least_out:
+            least_out, by = exact_out, solver_name()
+    served = found.served(task)
+    bound = served if out <= least_out + TINY else task.total - least_out
+    gap = gap_between(served, bound, sense="max")
+    return found, Solution(found.chosen, served, bound, gap, by, stopped, price)
+
+
+def _least_walk(task: _Task, found: _Found) -> tuple[_Found, Solution]:
+    """Prove how little those served can walk, and find less where few pairs can be in a better choice."""
+    pairs, value, served = task.pairs, found.walked(task), found.served(task)
+    may_be_out = task.total - served if task.total - served > TINY else 0.0
+    first = np.where(found.at >= 0, 1.5 * pairs.cost[found.at], 0.0) if len(pairs.site) else pairs.weight
+    priced = _priced(task, pairs, first, may_be_out=may_be_out, most=np.inf, target=value)
+    bound, by, stopped = priced.value, "Lagrangian", False
+    needless = needless_pairs(
+        priced, pairs, task.capacity, fixed=task.fixed, free=task.free, n=task.n, spare=value - bound
+    )
+    needless[found.at[found.at >= 0]] = False
+    left = np.flatnonzero(~needless)
+    if value > bound and len(left) <= PAIRS[task.effort]:
+        cost = pairs.weight[pairs.row[left]] * pairs.cost[left]
+        answer = _solve(task, found, left, cost, least=served)
+        if answer.found.walked(task) < value and answer.found.served(task) >= served - TINY:
+            found, value = answer.found, answer.found.walked(task)
+        exact = value if answer.proved else min(answer.bound, value)
+        stopped = answer.stopped
+        if exact > bound:
+            bound, by = exact, solver_name()
+    bound = min(bound, value)
+    return found, Solution(
+        found.chosen, value, bound, gap_between(value, bound, sense="min"), by, stopped, priced.price
+    )
+
+
+def _priced(
+    task: _Task, pairs: Pairs, first: FloatArray, *, may_be_out: float, most: float, target: float
+) -> Priced:
+    return best_prices(
+        pairs, task.capacity, first, fixed=task.fixed, free=task.free, n=task.n, may_be_out=may_be_out,
+        most=most, target=target, rounds=ROUNDS[task.effort],
+    )  # fmt: skip
+
+
+def _up(task: _Task, bound: float) -> float:
+    """A bound of a weight: whole weights add up to a whole number."""
+    return float(np.ceil(bound - TINY)) if is_whole(task.pairs.weight) else bound
+
+
+@dataclass(frozen=True)
+class _Exact:
+    found: _Found
+    bound: float
+    proved: bool
+    stopped: bool
+
+
+def _solve(
+    task: _Task, found: _Found, left: IntArray, cost: FloatArray, *, least: float, whole_costs: bool = False
+) -> _Exact:
+    """The least cost over some pairs of any choice that serves at least so much, whole rows."""
+    pairs, p = task.pairs, len(left)
+    row, site, weight = pairs.row[left], pairs.site[left], pairs.weight[pairs.row[left]]
+    ones, pair, k = np.ones(p), np.arange(p), len(task.capacity)
+    m = len(pairs.weight)
+    once = sparse.csr_array((ones, (row, k + pair)), shape=(m, k + p))
+    room = sparse.csr_array((weight, (site, k + pair)), shape=(k, k + p))
+    room = room - sparse.hstack([sparse.diags_array(task.capacity), sparse.csr_array((k, p))])
+    at_site = sparse.csr_array(
+        (np.concatenate([ones, -ones]), (np.tile(pair, 2), np.concatenate([k + pair, site]))),
+        shape=(p, k + p),
+    )
+    totals = np.zeros((4, k + p))  # weight served, sites in all, fixed ones, barred ones
+    totals[0, k:] = weight
+    totals[1, :k], totals[2, :k], totals[3, :k] = 1.0, task.fixed, ~(task.fixed | task.free)
+    n_fixed = float(task.fixed.sum())
+    rows = sparse.vstack([once, room, at_site, sparse.csr_array(totals)])
+    all_served = least >= task.total - TINY
+    program = Program(
+        cost=np.append(np.zeros(k), cost),
+        matrix=task.sides.beside(rows),
+        row_lower=np.concatenate(
+            [
+                np.full(m, 1.0 if all_served else -np.inf),
+                np.full(k + p, -np.inf),
+                [-np.inf if all_served else least - TINY, -np.inf, n_fixed, -np.inf],
+                task.sides.least,
+            ]
+        ),
+        row_upper=np.concatenate(
+            [np.ones(m), np.zeros(k + p), [np.inf, task.n + n_fixed, np.inf, 0.0], task.sides.most]
+        ),
+        integer=np.ones(k + p, dtype=bool),
+    )
+    start = np.concatenate([found.chosen, np.isin(left, found.at)]).astype(np.float64)
+    answer = solve_program(program, effort=task.effort, seed=task.seed, start=start, whole_costs=whole_costs)
+    at = np.full(m, -1, dtype=np.int64)
+    given = answer.x[k:] > 0.5
+    at[row[given]] = left[given]
+    return _Exact(_Found(answer.x[:k] > 0.5, at), answer.bound, answer.proved, answer.stopped)
+
+
+def _used_sites(task: _Task, found: _Found) -> BoolArray:
+    used = task.fixed.copy()
+    used[task.pairs.site[found.at[found.at >= 0]]] = True
+    return used if task.sides.kept(used) else found.chosen

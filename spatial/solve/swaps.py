@@ -17,7 +17,7 @@ from scipy import sparse
 
 from spatial.solve.sides import Sides
 
-__all__ = ["improved_by_swaps"]
+__all__ = ["improved_by_swaps", "keeps_sides"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -104,7 +104,7 @@ def _add(
     n_chosen = chosen.sum()
     while n_chosen < n and len(heap) > 0:
         best = heappop(heap)[1]
-        if not _fits(best, -1, use_indptr, use_side, use, used, least, most):
+        if not keeps_sides(best, -1, use_indptr, use_side, use, used, least, most):
             continue
         gain = 0.0
         for e in range(site_indptr[best], site_indptr[best + 1]):
@@ -177,7 +177,7 @@ def _swap(
         out, lost = -1, gain * (1.0 - 1e-12) - 1e-9
         for k in range(n_sites):
             better = chosen[k] and free[k] and loss[k] - saved[k] < lost
-            if better and _fits(j, k, use_indptr, use_side, use, used, least, most):
+            if better and keeps_sides(j, k, use_indptr, use_side, use, used, least, most):
                 out, lost = k, loss[k] - saved[k]
         if out < 0:
             continue
@@ -215,7 +215,7 @@ def _two_nearest(
 
 
 @njit(cache=True)
-def _fits(
+def keeps_sides(
     into: int,
     out: int,
     use_indptr: IntArray,
