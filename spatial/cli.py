@@ -151,6 +151,27 @@ def map_(folder: PlanFolder) -> None:
 
 
 @app.command()
+def report(
+    folder: PlanFolder,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; default the plan folder.")
+    ] = None,
+    plates: Annotated[bool, typer.Option("--plates", help="Also one A4 notice plate per grid.")] = False,
+) -> None:
+    """Draw the poster, the decision sheet and notice plates of a written plan."""
+    from spatial.plan import read_plan
+    from spatial.report import write_report
+
+    target = out if out is not None else folder
+    with _stage("drawing"):
+        names, missing = write_report(read_plan(folder), target, plates=plates)
+    for name in names:
+        _say(f"report: {target / name}")
+    if missing:
+        _say(f"doubt: the typeface lacks {' '.join(missing)}; empty boxes stand for them")
+
+
+@app.command()
 def compare(
     earlier: Annotated[Path, typer.Argument(metavar="A", help="Plan folder, the earlier one.")],
     later: Annotated[Path, typer.Argument(metavar="B", help="Plan folder, the later one.")],
