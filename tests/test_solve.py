@@ -412,6 +412,18 @@ def test_rooms_of_a_town_are_the_same_each_time_and_bounded_close() -> None:
     assert found.walk.duals.shape == (300,)
 
 
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="the published instances are not there")
+@pytest.mark.parametrize(("name", "published"), [("pmedcap1", 713), ("pmedcap2", 740)])
+def test_published_values_of_sites_with_room(name: str, published: int) -> None:
+    numbers = (BENCHMARKS / "orlib_pmedcap" / f"{name}.txt").read_text().split()
+    _, x, y, demand = np.array(numbers[5:], dtype=np.float64).reshape(-1, 4).T
+    walk = np.floor(np.hypot(x[:, None] - x, y[:, None] - y) + 1e-9)
+    per_weight = stored(walk / demand[:, None], walk >= 0)
+    found = capacitated_median(per_weight, demand, np.full(50, float(numbers[4])), n=int(numbers[3]))
+    assert found.served.value == demand.sum()
+    assert (found.walk.value, found.walk.gap) == (approx(published), 0)
+
+
 def test_a_p_median_serves_more_than_it_is_asked_to_where_it_can() -> None:
     #  three rows, two sites: the first serves two rows within 10, the second one row at 38 m less walk
     walk = np.array([[10.0, 0.0], [10.0, 11.0], [40.0, 11.0]])

@@ -30,6 +30,9 @@ BoolArray = NDArray[np.bool_]
 TRIALS: dict[Effort, int] = {"quick": 40, "normal": 200, "thorough": 800}  # of the search, per site
 ROUNDS: dict[Effort, int] = {"quick": 200, "normal": 600, "thorough": 2000}  # of the subgradient
 PAIRS: dict[Effort, int] = {"quick": 1000, "normal": 3000, "thorough": 10_000}  # of the exact programme
+SHARES: dict[Effort, int] = {"quick": 30_000, "normal": 150_000, "thorough": 600_000}  # pairs of the shares
+FARTHER = 3.0  # times what a row or the mean row walks: pairs beyond are left out of the shares
+ENOUGH = 2e-4  # of the walk with the sites given: the search may rest
 FEW = 20  # sites whose trials the smallest task is given on top
 TINY = 1e-6  # of a weight
 
@@ -123,6 +126,12 @@ class _Task:
     def total(self) -> float:
         return float(self.pairs.weight.sum())
 
+    @property
+    def beyond(self) -> float:
+        """A cost of being left out, per unit of weight, by which one row more outweighs every walk."""
+        longest, lightest = self.pairs.cost.max(initial=0.0), self.pairs.weight.min(initial=np.inf)
+        return float(1.0 + self.total * longest / lightest)
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -176,7 +185,6 @@ def _pairs(row: IntArray, site: IntArray, cost: FloatArray, weight: FloatArray, 
 
 def _start(task: _Task, walk: sparse.csr_array, weight: FloatArray) -> _Found:
     """What the search finds from the sites chosen as if there were room for all."""
-    pairs, n = task.pairs, task.n + int(task.fixed.sum())
     chosen = task.fixed
     if not task.sides.kept(chosen):
         reached = sparse.csr_array(
@@ -187,18 +195,50 @@ def _start(task: _Task, walk: sparse.csr_array, weight: FloatArray) -> _Found:
             reached, weight, n=task.n, fixed=task.fixed, barred=barred, sides=task.sides,
             effort=task.effort, seed=task.seed,
         ).chosen  # fmt: skip
-    lightest, longest = pairs.weight.min(initial=np.inf), pairs.cost.max(initial=0.0)
-    beyond = 1.0 + task.total * longest / lightest
+    pairs, n = task.pairs, task.n + int(task.fixed.sum())
     chosen = improved_by_swaps(
         pairs.indptr, pairs.site, pairs.cost, pairs.weight, chosen,
-        beyond=beyond, free=task.free, n=n, sides=task.sides,
+        beyond=task.beyond, free=task.free, n=n, sides=task.sides,
     )  # fmt: skip
+    found = _searched(task, chosen, trials=TRIALS[task.effort] * (len(chosen) + FEW))
+    again = _searched(task, found.chosen, trials=0, at=_shared_out(task, found))
+    return min(found, again, key=lambda each: (-each.served(task), each.walked(task)))
+
+
+def _searched(task: _Task, chosen: BoolArray, *, trials: int, at: IntArray | None = None) -> _Found:
     return _Found(
         *assigned_by_search(
-            pairs, task.capacity, chosen, beyond=beyond, free=task.free, n=n, sides=task.sides,
-            trials=TRIALS[task.effort] * (len(chosen) + FEW), seed=task.seed,
+            task.pairs, task.capacity, chosen, beyond=task.beyond, free=task.free,
+            n=task.n + int(task.fixed.sum()), sides=task.sides, trials=trials, seed=task.seed, at=at,
         )
     )  # fmt: skip
+
+
+def _shared_out(task: _Task, found: _Found) -> IntArray:
+    """The rows that the least walk in shares gives whole to one of the sites found; few are divided."""
+    pairs, m = task.pairs, len(task.pairs.weight)
+    here = np.where(found.at >= 0, pairs.cost[found.at], -1.0) if len(pairs.site) else np.empty(0)
+    usual = found.walked(task) / max(found.served(task), TINY)
+    near = pairs.cost <= FARTHER * np.maximum(here, usual)[pairs.row]
+    left = np.flatnonzero(found.chosen[pairs.site] & (near | (found.at[pairs.row] == np.arange(len(near)))))
+    at = np.full(m, -1, dtype=np.int64)
+    if not 0 < len(left) <= SHARES[task.effort]:
+        return found.at
+    row, weight = pairs.row[left], pairs.weight[pairs.row[left]]
+    each = np.arange(len(left))
+    once = sparse.csr_array((np.ones(len(left)), (row, each)), shape=(m, len(left)))
+    room = sparse.csr_array((weight, (pairs.site[left], each)), shape=(len(task.capacity), len(left)))
+    program = Program(
+        cost=weight * pairs.cost[left],
+        matrix=sparse.csr_array(sparse.vstack([once, room])),
+        row_lower=np.append(found.at >= 0, np.full(len(task.capacity), -np.inf)),
+        row_upper=np.append(np.ones(m), task.capacity),
+        integer=np.ones(len(left), dtype=bool),
+    )
+    start = np.isin(left, found.at).astype(np.float64)
+    given = solve_program(program, effort="quick", seed=task.seed, start=start, enough=ENOUGH).x > 0.5
+    at[row[given]] = left[given]
+    return at
 
 
 def _most_served(task: _Task, found: _Found) -> tuple[_Found, Solution]:

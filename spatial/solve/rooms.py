@@ -33,7 +33,7 @@ BoolArray = NDArray[np.bool_]
 JOURNAL = 4096  # moves of one trial
 DRAWN = 6  # sites looked at for one that is cheap to close
 WARM = 0.03  # the first temperature, of what a site's rows walk
-COLD = 0.03  # the last, of the first
+COLD = 0.005  # the last, of the first
 PASSES = 30
 
 
@@ -85,6 +85,7 @@ def assigned_by_search(
     sides: Sides,
     trials: int,
     seed: int,
+    at: IntArray | None = None,
 ) -> tuple[BoolArray, IntArray]:
     """The best choice and assignment met from a choice that keeps to the sides.
 
@@ -103,6 +104,8 @@ def assigned_by_search(
         Most open sites in all.
     trials : int
         Sites tried; none leaves the choice as it is and only hands out the rows.
+    at : (m,) array, optional
+        The pairs that rows begin with, −1 for none yet; as many as the sites have room for.
 
     Returns
     -------
@@ -120,6 +123,8 @@ def assigned_by_search(
         use.indptr.astype(np.int64), use.indices.astype(np.int64), use.data.astype(np.float64),
         (sides.use @ chosen.astype(np.float64)).astype(np.float64), sides.least, sides.most,
     )  # fmt: skip
+    if at is not None:
+        _place_as(pairs, state, at)
     _place_all(pairs, state)
     _improve_all(pairs, state, beyond)
     candidates = np.flatnonzero(free & (np.diff(pairs.by_site) > 0))
@@ -181,8 +186,15 @@ def _open_with_room(pairs: Pairs, state: _State, i: int, never: int) -> int:
 
 
 @njit(cache=True)
+def _place_as(pairs: Pairs, state: _State, at: IntArray) -> None:
+    for i in range(len(at)):
+        if at[i] >= 0:
+            _move(pairs, state, i, at[i], 0.0)
+
+
+@njit(cache=True)
 def _place_all(pairs: Pairs, state: _State) -> None:
-    """Rows to sites: the heaviest first, of equal ones those that lose the most by their second best."""
+    """Rows without a place to sites: the heaviest first, then those that lose most by their second best."""
     m = len(pairs.weight)
     key = np.empty(m)
     longest = 1.0
@@ -198,7 +210,7 @@ def _place_all(pairs: Pairs, state: _State) -> None:
                 near = pairs.cost[e]
         key[i] = -pairs.weight[i] * (1.0 + (second - max(near, 0.0)) / longest)
     for i in np.argsort(key, kind="mergesort"):
-        e = _open_with_room(pairs, state, i, -1)
+        e = _open_with_room(pairs, state, i, -1) if state.at[i] < 0 else -1
         if e >= 0:
             _move(pairs, state, i, e, 0.0)
 
