@@ -138,13 +138,24 @@ def audit(folder: PlanFolder, as_json: AsJson = False) -> None:
 
 
 @app.command(name="map")
-def map_(folder: PlanFolder) -> None:
+def map_(
+    folder: PlanFolder,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--earlier", metavar="PLAN", help="Earlier plan to compare with on the planner's page."),
+    ] = None,
+) -> None:
     """Draw the residents' and the planner's page of a written plan anew."""
     from spatial.comments import read_comments
     from spatial.plan import read_plan
 
     made = read_plan(folder)
-    pages = _pages(made, read_comments(folder))
+    found = None
+    if earlier is not None:
+        from spatial.compare import compare_plans
+
+        found = compare_plans(read_plan(earlier), made)
+    pages = _pages(made, read_comments(folder), found)
     for name, text in pages.items():
         _replace(folder / name, text)
     _say(f"map: {folder / 'map.html'}")
@@ -383,10 +394,13 @@ def _write_comparison(out: Path, plans: tuple[Any, Any], found: Mapping[str, Any
     _say(f"comparison: {out / 'compare.html'}")
 
 
-def _pages(made: Any, gathered: Any) -> dict[str, str]:
+def _pages(made: Any, gathered: Any, comparison: Any = None) -> dict[str, str]:
     from spatial.maps import planner_page, residents_page
 
-    return {"map.html": residents_page(made), "planner.html": planner_page(made, comments=gathered)}
+    return {
+        "map.html": residents_page(made),
+        "planner.html": planner_page(made, comments=gathered, comparison=comparison),
+    }
 
 
 def _replace(path: Path, text: str) -> None:

@@ -276,11 +276,15 @@ def test_every_word_a_page_says_has_both_languages_and_none_is_left_over(kind: s
     script = said_by["js"] + said_by["html"]
     words = _Parts(make(drawn_plan())).view["words"]
     said = set(re.findall(r'(?:say\(|data-text=|data-label=)"(\w+)"', script))
-    assert said - {"legend_"} <= set(words)
+    prefixes = ("legend_", "kind_", "layer_", "sign_")  # said by the name of what they stand for
+    assert said - set(prefixes) <= set(words)
     own = {}
     for name in ("texts.json", f"texts-{kind}.json"):
         own |= json.loads((ASSETS / name).read_text(encoding="utf-8"))
-    unused = [key for key in own if f'"{key}"' not in script and not key.startswith("legend_")]
+    script += (files("spatial") / "maps" / "planner.py").read_text(
+        encoding="utf-8"
+    )  # names tables and figures
+    unused = [key for key in own if f'"{key}"' not in script and not key.startswith(prefixes)]
     assert unused == []
     assert all(len(pair) == 2 and all(pair) for pair in words.values())
 

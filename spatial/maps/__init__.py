@@ -44,12 +44,23 @@ def residents_page(plan: Plan) -> str:
     return _page(public_view(plan), "residents")
 
 
-def planner_page(plan: Plan, *, comments: GeoDataFrame | None = None) -> str:
-    """The working page: the map with every table, fault, doubt and note, and residents' comments where given.
+def planner_page(
+    plan: Plan,
+    *,
+    comments: GeoDataFrame | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> str:
+    """The working page: the map with every table, fault, doubt and note. Holds personal data.
 
-    Holds personal data.
+    Parameters
+    ----------
+    plan : Plan
+    comments : GeoDataFrame, optional
+        Residents' comments, from :func:`spatial.comments.gather_comments`.
+    comparison : mapping, optional
+        What :func:`spatial.compare.compare_plans` found between an earlier plan and this one.
     """
-    return _page(planner_view(plan, comments), "planner")
+    return _page(planner_view(plan, comments, comparison), "planner")
 
 
 def comparison_page(earlier: Plan, later: Plan, comparison: Mapping[str, Any]) -> str:
@@ -82,5 +93,6 @@ def _words(view: dict[str, Any], kind: str) -> dict[str, list[str]]:
         *view.get("remarks", ()),
         *(key for each in tables for key in (each["name"], *each["columns"])),
     }
-    named = {key for key in GLOSSARY if f'"{key}"' in said} | headings
+    figures = {each["name"] for each in view.get("today", ())} & set(GLOSSARY)
+    named = {key for key in GLOSSARY if f'"{key}"' in said} | headings | figures
     return {key: [GLOSSARY[key].zh, GLOSSARY[key].en] for key in sorted(named)} | sentences
