@@ -77,6 +77,17 @@ def test_one_house_is_not_enough_for_two() -> None:
     assert plan.summary["facilities"]["care"]["served"] == 10
 
 
+def test_a_row_that_no_site_has_room_for_is_named() -> None:
+    site = row()
+    site.layers["households"].loc[0, "elderly"] = 11  # V1 has room for 10
+    plan = planned(site, *CARE, "facility.care.n=2", "facility.care.walk_m=203")
+    (told,) = [each for each in plan.summary["doubts"] if each["code"] == "facility-room"]
+    assert told["ids"] == [site.layers["households"]["household_id"][0]]
+    assert (
+        told["message"].startswith("1 rows ask for more than the roomiest site") and "10" in told["message"]
+    )
+
+
 def test_rubbish_points_are_made_along_the_alleys(tmp_path: Path) -> None:
     plan = planned(
         row(), "facility.rubbish.candidates=alleys", "facility.rubbish.n=3", "facility.rubbish.walk_m=75",

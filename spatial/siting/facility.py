@@ -359,14 +359,14 @@ def _site_table(needs: _Needs, sites: GeoDataFrame, chosen: BoolArray, at: Walke
 def _unserved(
     needs: _Needs, facility: Facility, ids: NDArray[np.object_], at: Walked, name: str
 ) -> list[Remark]:
-    """Who is beyond the limit, and who finds no room."""
+    """Who is beyond the limit or finds no room, and which rows no site has room for as a whole."""
     unit = "m" if facility.walk_min is None else "minutes"
     far = ~((at.site >= 0) & (np.nan_to_num(at.walk, nan=np.inf) <= needs.service.limit))
     if not far.any():
         return []
     reach = np.diff(within(needs.service.walk, needs.service.limit)[:, ~needs.service.barred].indptr) > 0
     crowded = far & reach
-    return [
+    remarks = [
         doubt(
             "facility-far",
             f"{needs.demand[far].sum():g} of {needs.demand.sum():g} {facility.demand} are not served by "
@@ -377,3 +377,16 @@ def _unserved(
             remedy="allow more sites, more room or a longer walk, or add candidates near them",
         )
     ]
+    most = np.inf if needs.capacity is None else needs.capacity[~needs.service.barred].max(initial=0.0)
+    if (large := needs.demand > most).any():
+        remarks.append(
+            doubt(
+                "facility-room",
+                f"{int(large.sum())} rows ask for more than the roomiest site of {name!r} has: {most:g}",
+                layer="households",
+                column=facility.demand.removeprefix("households."),
+                ids=ids[large],
+                remedy="a row goes to one site as a whole: enter them as several rows, or allow more room",
+            )
+        )
+    return remarks
