@@ -169,7 +169,7 @@ def report(
     ] = None,
     plates: Annotated[bool, typer.Option("--plates", help="Also one A4 notice plate per grid.")] = False,
 ) -> None:
-    """Draw the poster, the decision sheet and notice plates of a written plan."""
+    """Write what is handed over of a written plan: poster, decision sheet, drawings for CAD and phones."""
     from spatial.plan import read_plan
     from spatial.report import write_report
 

@@ -63,6 +63,7 @@ def write_report(plan: Plan, out: Path, *, plates: bool = False) -> tuple[list[s
 
 
 def _write_all(plan: Plan, folder: Path, *, plates: bool) -> list[str]:
+    from spatial.report.cad import write_dxf, write_kml
     from spatial.report.decision import decision_sheet
     from spatial.report.drawing import Ground, texts_of
     from spatial.report.fonts import Faces
@@ -71,6 +72,8 @@ def _write_all(plan: Plan, folder: Path, *, plates: bool) -> list[str]:
     from spatial.report.poster import poster
     from spatial.report.words import every_word
 
+    write_dxf(plan, folder / "plan.dxf")
+    write_kml(plan, folder / "plan.kml")
     ground = Ground.of(plan)
     community = plan.summary["settings"]["community"]
     text = [*texts_of(ground.view), *every_word(), *texts_of(community), plan.site.crs.name]

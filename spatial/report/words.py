@@ -111,6 +111,10 @@ _WORDS = {
         "“已证明最优”：在同样的条件和数据下，没有更好的方案；“理论上限”：任何方案都不能超过。",
         "“Proven best”: under the same rules and data no plan is better. A bound can be exceeded by none.",
     ),
+    "kml_datum": (
+        "坐标为 WGS 84；高德、腾讯、百度等地图另有偏移。",
+        "Coordinates are WGS 84; maps in GCJ-02 or BD-09 show them elsewhere.",
+    ),
     # plates
     "in_charge": ("负责", "In charge"),
     "worker": ("{n}号网格员", "grid worker {n}"),

@@ -22,7 +22,7 @@
         <text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/>
       </text-style>
       <placement placement="3" placementFlags="9"/>
-      <rendering drawLabels="1" obstacle="1" scaleVisibility="0"/>
+      <rendering drawLabels="1" obstacle="0" scaleVisibility="0"/>
     </settings>
   </labeling>
   <blendMode>0</blendMode>

@@ -47,11 +47,11 @@
   </renderer-v2>
   <labeling type="simple">
     <settings calloutType="simple">
-      <text-style fieldName="grid_id" isExpression="0" fontFamily="Noto Sans CJK SC" fontSize="12" fontSizeUnit="Point" textColor="30,33,38,255" textOpacity="1">
-        <text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/>
+      <text-style fieldName="grid_id" isExpression="0" fontFamily="Noto Sans CJK SC" namedStyle="Bold" fontWeight="75" fontSize="13" fontSizeUnit="Point" textColor="30,33,38,255" textOpacity="1">
+        <background shapeDraw="1" shapeType="3" shapeSizeType="0" shapeSizeX="1" shapeSizeY="1" shapeSizeUnit="MM" shapeFillColor="255,255,255,255" shapeBorderColor="91,91,91,255" shapeBorderWidth="0.35" shapeBorderWidthUnit="MM" shapeOpacity="1"/>
       </text-style>
-      <placement placement="1"/>
-      <rendering drawLabels="1" obstacle="1" scaleVisibility="0"/>
+      <placement placement="1" centroidInside="1" fitInPolygonOnly="0" priority="10"/>
+      <rendering drawLabels="1" obstacle="0" displayAll="1" scaleVisibility="0"/>
     </settings>
   </labeling>
   <blendMode>0</blendMode>
