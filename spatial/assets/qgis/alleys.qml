@@ -21,7 +21,7 @@
       <text-style fieldName="name" isExpression="0" fontFamily="Noto Sans CJK SC" fontSize="8" fontSizeUnit="Point" textColor="30,33,38,255" textOpacity="1">
         <text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/>
       </text-style>
-      <placement placement="3" placementFlags="9"/>
+      <placement placement="3" placementFlags="14" dist="0.8" distUnits="MM"/>
       <rendering drawLabels="1" obstacle="0" scaleVisibility="0"/>
     </settings>
   </labeling>

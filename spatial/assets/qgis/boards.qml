@@ -24,7 +24,7 @@
         <text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/>
       </text-style>
       <placement placement="0" dist="2"/>
-      <rendering drawLabels="1" obstacle="0" scaleVisibility="0"/>
+      <rendering drawLabels="1" obstacle="1" scaleVisibility="0"/>
     </settings>
   </labeling>
   <blendMode>0</blendMode>

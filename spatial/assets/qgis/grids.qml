@@ -47,7 +47,7 @@
   </renderer-v2>
   <labeling type="simple">
     <settings calloutType="simple">
-      <text-style fieldName="grid_id" isExpression="0" fontFamily="Noto Sans CJK SC" namedStyle="Bold" fontWeight="75" fontSize="13" fontSizeUnit="Point" textColor="30,33,38,255" textOpacity="1">
+      <text-style fieldName="grid_id" isExpression="0" fontFamily="Noto Sans CJK SC" namedStyle="Bold" fontWeight="75" fontSize="12" fontSizeUnit="Point" textColor="30,33,38,255" textOpacity="1">
         <background shapeDraw="1" shapeType="3" shapeSizeType="0" shapeSizeX="1" shapeSizeY="1" shapeSizeUnit="MM" shapeFillColor="255,255,255,255" shapeBorderColor="91,91,91,255" shapeBorderWidth="0.35" shapeBorderWidthUnit="MM" shapeOpacity="1"/>
       </text-style>
       <placement placement="1" centroidInside="1" fitInPolygonOnly="0" priority="10"/>
