@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.browser import NO_BROWSER, chromium, show
+
+__all__ = ["chromium", "show"]  # fixtures
+
 # The same examples on every machine, however slow: a test that fails once fails again.
 settings.register_profile(
     "everywhere", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -19,7 +23,6 @@ settings.load_profile("everywhere")
 ROOT = Path(__file__).parent.parent
 SHANNAN = ROOT / "data" / "raw" / "shannan"
 PLACES = ROOT.parent / "shared" / "data"
-NO_BROWSER = "no browser tests: install Debian's chromium and chromium-driver"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

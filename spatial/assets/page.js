@@ -6,10 +6,15 @@ const page = (function () {
   const frame = document.querySelector(".folium-map");
   const map = window[frame.id];
   const byId = (id) => document.getElementById(id);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const colour = (name) => getComputedStyle(document.body).getPropertyValue("--" + name).trim();
   const shows = []; // what a page's own script writes anew when the language changes
   const remarks = []; // its lines of small print, each a function that gives texts
+  const legends = []; // its own lines of the legend: name, whether shown, text of the swatch
+  const opened = []; // told the name of the panel that opens
+  const taps = []; // asked in turn what a tap on the map means; true ends the round
+  const paints = []; // [layer, its style under the colours of now]
   let english = false;
+  let seesAll = false; // the map shows the whole community, and nobody has moved it
   let chosen = null;
   let outlineStyle = () => ({ color: colour("outline"), weight: 2, dashArray: null });
 
@@ -60,18 +65,24 @@ const page = (function () {
 
   const area = (polygons) => polygons.map((rings) => rings.map(line));
 
-  function drawAreas(polygons, options) {
-    if (polygons.length) L.polygon(area(polygons), { interactive: false, stroke: false, ...options }).addTo(map);
+  // A style is a function, so that the map can be painted anew when the colours change.
+  function painted(layer, style) {
+    paints.push([layer, style]);
+    return layer.setStyle(style());
   }
 
-  function drawLines(lines, options) {
-    if (!lines.length) return null;
-    return L.polyline(lines.map(line), { interactive: false, ...options }).addTo(map);
+  function repaint() {
+    for (const [layer, style] of paints) layer.setStyle(style());
+    if (chosen && chosen.kind === "grid") outlines.get(chosen.item.grid_id).setStyle({ color: colour("chosen"), weight: 5 });
   }
 
-  function sign(at, name, text) {
-    const icon = L.divIcon({ className: "sign " + name, html: element("span", text), iconSize: null });
-    return L.marker(place(at), { icon: icon, interactive: false, keyboard: false });
+  function drawAreas(polygons, style) {
+    if (!polygons.length) return;
+    painted(L.polygon(area(polygons), { interactive: false, stroke: false }), style).addTo(map);
+  }
+
+  function drawLines(lines, style) {
+    return lines.length ? painted(L.polyline(lines.map(line), { interactive: false }), style).addTo(map) : null;
   }
 
   // ── the map ─────────────────────────────────────────────────────────────────────────────────
@@ -83,38 +94,37 @@ const page = (function () {
   const signs = []; // in the order in which they take their room
 
   function drawGround() {
-    drawAreas(view.boundary, { stroke: true, color: colour("outline"), weight: 2, fill: false });
+    drawAreas(view.boundary, () => ({ stroke: true, color: colour("outline"), weight: 2, fill: false }));
     for (const grid of view.grids) {
       const tint = grid.exclusive === null ? "tint-" + (grid.tint % 6) : "exclusive";
-      drawAreas(grid.shape, { fillColor: colour(tint), fillOpacity: 1 });
+      drawAreas(grid.shape, () => ({ fillColor: colour(tint), fillOpacity: 1 }));
     }
     for (const [name, barrier] of Object.entries(view.barriers)) {
-      drawAreas(barrier.areas, { fillColor: colour(name), fillOpacity: 0.8 });
-      drawLines(barrier.lines, { color: colour(name), weight: 6, opacity: 0.9 });
+      drawAreas(barrier.areas, () => ({ fillColor: colour(name), fillOpacity: 0.8 }));
+      drawLines(barrier.lines, () => ({ color: colour(name), weight: 6, opacity: 0.9 }));
     }
-    drawAreas(view.ground, { fillColor: colour("building"), fillOpacity: 0.75 });
+    drawAreas(view.ground, () => ({ fillColor: colour("building"), fillOpacity: 0.75 }));
     for (const grid of view.grids) {
-      drawLines(grid.hatch, { color: colour("outline"), weight: 1, opacity: 0.6 });
-      const outline = L.polygon(area(grid.shape), { interactive: false, fill: false, ...outlineStyle(grid) });
-      outlines.set(grid.grid_id, outline.addTo(map));
+      drawLines(grid.hatch, () => ({ color: colour("outline"), weight: 1, opacity: 0.6 }));
+      const outline = L.polygon(area(grid.shape), { interactive: false, fill: false });
+      outlines.set(grid.grid_id, painted(outline, () => outlineStyle(grid)).addTo(map));
     }
   }
 
   function drawAlleys() {
     const dark = "n_lamps" in view.figures;
-    strokes.all = drawLines(view.alleys.all, {
+    strokes.all = drawLines(view.alleys.all, () => ({
       color: colour("dark"), lineCap: "butt", dashArray: dark ? "6 5" : null,
-    });
-    strokes.lit = drawLines(view.alleys.lit, { color: colour("lit"), lineCap: "butt" });
+    }));
+    strokes.lit = drawLines(view.alleys.lit, () => ({ color: colour("lit"), lineCap: "butt" }));
   }
 
   function drawPoints() {
     for (const lamp of view.lamps) {
       const standing = lamp.status === "existing";
-      const dot = L.circleMarker(place(lamp.at), {
-        interactive: false, color: colour("lamp-ring"),
-        fillColor: colour(standing ? "paper" : "lamp"), fillOpacity: 1,
-      });
+      const dot = painted(L.circleMarker(place(lamp.at), { interactive: false, fillOpacity: 1 }), () => ({
+        color: colour("lamp-ring"), fillColor: colour(standing ? "paper" : "lamp"),
+      }));
       dot.ring = standing ? 2 : 1.5; // pixels, at most
       lampDots.push(dot.addTo(map));
     }
@@ -177,15 +187,32 @@ const page = (function () {
     frame.classList.toggle("small-signs", small);
   }
 
-  // Strokes and dots shrink with the map, so that a town seen whole is not one blot.
-  function sizeStrokes() {
+  // Strokes and dots shrink with the map, so that a town seen whole is not one blot. [pixels]
+  function sizes() {
     const between = (low, value, high) => Math.max(low, Math.min(high, value));
     const scale = pixelsPerMetre();
-    if (strokes.all) strokes.all.setStyle({ weight: between(1, 0.8 + 4 * scale, 3) });
-    if (strokes.lit) strokes.lit.setStyle({ weight: between(1.5, 1 + 8 * scale, 5) });
-    for (const dot of lampDots) {
-      dot.setRadius(between(1.5, 1.4 + 3.4 * scale, 8)).setStyle({ weight: between(0.5, 0.5 + 2 * scale, dot.ring) });
-    }
+    return {
+      dark: between(1, 0.8 + 4 * scale, 3),
+      lit: between(1.5, 1 + 8 * scale, 5),
+      lamp: between(1.5, 1.4 + 3.4 * scale, 8),
+      ring: between(0.5, 0.5 + 2 * scale, 2),
+    };
+  }
+
+  function sizeStrokes() {
+    const now = sizes();
+    if (strokes.all) strokes.all.setStyle({ weight: now.dark });
+    if (strokes.lit) strokes.lit.setStyle({ weight: now.lit });
+    for (const dot of lampDots) dot.setRadius(now.lamp).setStyle({ weight: Math.min(now.ring, dot.ring) });
+  }
+
+  // What of the plan's light is on the map: a panel may show its own instead.
+  function showLight(lit, lampShown) {
+    if (strokes.lit) strokes.lit.setStyle({ opacity: lit ? 1 : 0 });
+    lampDots.forEach((dot, row) => {
+      const opacity = lampShown(view.lamps[row], row) ? 1 : 0;
+      dot.setStyle({ opacity: opacity, fillOpacity: opacity });
+    });
   }
 
   function addControls() {
@@ -213,6 +240,7 @@ const page = (function () {
     map.fitBounds([[south, west], [north, east]], {
       animate: false, paddingTopLeft: [12, 12], paddingBottomRight: [12, coveredBelow() + 12],
     });
+    seesAll = true;
   }
 
   function layOutFor(medium) {
@@ -289,6 +317,7 @@ const page = (function () {
 
   function openPanel(name) {
     document.body.dataset.panel = name;
+    for (const tell of opened) tell(name);
   }
 
   function rows(pairs) {
@@ -362,6 +391,7 @@ const page = (function () {
       ["building", view.ground.length, ""],
       ["water", view.barriers.water.lines.length + view.barriers.water.areas.length, ""],
       ["other", view.barriers.other.lines.length + view.barriers.other.areas.length, ""],
+      ...legends,
     ];
     const list = byId("legend").querySelector("ul");
     list.replaceChildren(
@@ -376,7 +406,7 @@ const page = (function () {
   }
 
   function showPicker() {
-    byId("picker").hidden = byId("show-picker").hidden = !view.grids.length;
+    for (const id of ["picker", "show-picker"]) if (byId(id)) byId(id).hidden = !view.grids.length;
     byId("picker").querySelector("ul").replaceChildren(
       ...view.grids.map((grid) => {
         const item = element("li");
@@ -420,6 +450,9 @@ const page = (function () {
       });
     }
     if (!("n_lamps" in figures)) return;
+    const way = byId("way");
+    way.hidden = (figures.way_lit ?? null) === null;
+    if (!way.hidden) way.textContent = say("way_lit", { share: percent(figures.way_lit), before: percent(figures.way_before) });
     const lit = { lit: whole(figures.lit_m), share: percent(figures.share_lit), before: percent(figures.share_before) };
     sentence.append(say("break"), element("strong", say(figures.share_before ? "sentence_lit" : "sentence_lit_only", lit)));
     byId("share").hidden = false;
@@ -483,14 +516,19 @@ const page = (function () {
     showAll();
     sizeStrokes();
     tidySigns();
+    map.on("movestart", () => { seesAll = false; });
     map.on("zoomend", sizeStrokes);
     map.on("moveend", tidySigns);
-    map.on("click", (event) => choose(tapped(event), false));
-    new ResizeObserver(() => map.invalidateSize(false)).observe(frame);
+    map.on("click", (event) => { if (!taps.some((take) => take(event))) choose(tapped(event), false); });
+    new ResizeObserver(() => {
+      map.invalidateSize(false);
+      if (seesAll) showAll();
+    }).observe(frame);
     byId("switch").addEventListener("click", () => { english = !english; showWords(); });
     byId("close").addEventListener("click", () => openPanel("none"));
-    byId("show-legend").addEventListener("click", () => openPanel("legend"));
-    byId("show-picker").addEventListener("click", () => openPanel("picker"));
+    for (const name of ["legend", "picker"]) {
+      if (byId("show-" + name)) byId("show-" + name).addEventListener("click", () => openPanel(name));
+    }
     byId("show-all").addEventListener("click", showAll);
     window.addEventListener("beforeprint", () => layOutFor("printing"));
     window.addEventListener("afterprint", () => layOutFor("screen"));
@@ -498,7 +536,10 @@ const page = (function () {
   }
 
   return {
-    view, map, byId, colour, say, whole, percent, element, button, place, choose, shows, remarks, start,
+    view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
+    inside, outlines, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
+    repaint, start,
+    keepWhole: () => { if (seesAll) showAll(); },
     word: (key) => view.words[key][english ? 1 : 0],
     styleOutlines: (style) => { outlineStyle = style; },
   };

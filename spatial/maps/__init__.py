@@ -1,7 +1,7 @@
 """Pages of a plan: one HTML file for residents, one for planners, each without any network request.
 
-``view`` decides what residents may see and ``planner`` adds what planners need; ``frame`` turns folium's page
-into a closed one, and the scripts in ``spatial/assets`` (``page.js`` and the page's own) draw the view
+``view`` decides what both may show, ``residents`` and ``planner`` add their own; ``frame`` turns folium's
+page into a closed one, and the scripts in ``spatial/assets`` (``page.js`` and the page's own) draw the view
 through text nodes, so that nothing from data is ever read as a template, as HTML or as code.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from spatial.maps.beside import comparison_view
 from spatial.maps.frame import closed_page, page_assets
 from spatial.maps.planner import planner_view
-from spatial.maps.view import public_view
+from spatial.maps.residents import residents_view
 from spatial.schema import GLOSSARY
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def residents_page(plan: Plan) -> str:
         One HTML file, Chinese first with an English switch, the same bytes for the same plan. Personal
         columns, household ids and counts below ``public.smallest_count`` are not in it.
     """
-    return _page(public_view(plan), "residents")
+    return _page(residents_view(plan), "residents")
 
 
 def planner_page(

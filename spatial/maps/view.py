@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from geopandas import GeoDataFrame, GeoSeries
+from numpy.typing import NDArray
 
 from spatial.maps.sketch import Sketch, View, records, texts
 from spatial.settings import Settings
@@ -21,7 +22,7 @@ from spatial.settings import Settings
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["public_view"]
+__all__ = ["meeting_points", "public_view"]
 
 #: Columns of the plan's points that residents see beside their place.
 _LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
@@ -99,6 +100,8 @@ def _figures(plan: Plan, settings: Settings) -> View:
             "proven": lamps["gap"] == 0 and lamps["bound_m"] is not None,
             "reach_m": settings.lamps.reach_m if settings.lamps.model == "reach" else None,
             "line_of_sight": settings.lamps.line_of_sight and "buildings" in plan.site.layers,
+            "way_lit": lamps.get("way_lit_mean"),
+            "way_before": lamps.get("way_lit_mean_before"),
         }
     return figures
 
@@ -191,12 +194,12 @@ def _grids(plan: Plan, settings: Settings, sketch: Sketch) -> list[View]:
     if "grids" not in plan.layers:
         return []
     grids = plan.layers["grids"]
-    meeting_points, meeting_alleys = _meeting_points(plan)
-    meetings = sketch.points(meeting_points)
-    spots = sketch.points(_clear_spots(plan, meeting_points))
+    meets, meeting_alleys = meeting_points(plan, settings)
+    meetings = sketch.points(meets)
+    spots = sketch.points(_clear_spots(plan, meets))
     radius_m = np.sqrt(grids.area.to_numpy() / np.pi)
     boards = _boards_of_grids(plan, settings)
-    shown = (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
+    shown = _told_of(grids, settings)
     shapes, tints = sketch.areas_by_row(grids.geometry), _tints(grids.geometry)
     exclusive = (grids["kind"] == "exclusive").fillna(False).to_numpy(bool)
     rows = records(grids, ("grid_id", "households", "walk_mean_m", "leader_role"))
@@ -211,8 +214,8 @@ def _grids(plan: Plan, settings: Settings, sketch: Sketch) -> list[View]:
             "radius_m": round(float(radius_m[row]), 1),
             "fault": pd.notna(grids["fault"].iloc[row]),
             "boards": boards.get(grid_id, []),
-            "meeting": meetings[row] if shown[row] else None,
-            "meeting_alley": meeting_alleys[row] if shown[row] else None,
+            "meeting": meetings[row],
+            "meeting_alley": meeting_alleys[row],
         }
         if not shown[row]:
             record |= {"households": None, "walk_mean_m": None}
@@ -228,10 +231,10 @@ def _hatch(area: GeoSeries) -> GeoSeries:
     return area.intersection(shapely.MultiLineString(slants))
 
 
-def _clear_spots(plan: Plan, meeting_points: GeoSeries) -> GeoSeries:
+def _clear_spots(plan: Plan, meets: GeoSeries) -> GeoSeries:
     """Where a grid's number is read best: the spot farthest from its border, its boards and meeting point."""
     areas = plan.layers["grids"].geometry
-    signs = meeting_points[meeting_points.notna()].to_numpy()
+    signs = meets[meets.notna()].to_numpy()
     if "boards" in plan.layers:
         signs = np.concatenate([signs, plan.layers["boards"].geometry.to_numpy()])
     clear = shapely.difference(areas.to_numpy(), shapely.union_all(shapely.buffer(signs, 0.5)))
@@ -263,15 +266,19 @@ def _tints(shapes: GeoSeries) -> list[int]:
     return [colours[row] for row in range(len(areas))]
 
 
-def _meeting_points(plan: Plan) -> tuple[GeoSeries, list[str | None]]:
+def meeting_points(plan: Plan, settings: Settings) -> tuple[GeoSeries, list[str | None]]:
     """Where each grid meets: the spot on the alley before the meeting door, and the alley's name.
 
-    The door itself is a household's and stays out of the page. Grids without a known door have no spot.
+    The door itself is a household's and stays out of the page. Grids without a known door and those of too
+    few households have no spot.
     """
+    alleys = plan.site.layer("alleys")
+    if "grids" not in plan.layers:
+        return GeoSeries([], crs=alleys.crs), []
     grids, households = plan.layers["grids"], plan.layers["households"]
     doors = households.drop_duplicates("household_id").set_index("household_id").geometry
     at_door = doors.reindex(grids["meeting_household_id"]).reset_index(drop=True)
-    alleys = plan.site.layer("alleys")
+    at_door[~_told_of(grids, settings)] = None
     lines = alleys.geometry.to_numpy()
     row, nearest = alleys.sindex.nearest(at_door, return_all=False)
     on_alley = np.full(len(grids), None, dtype=object)
@@ -280,6 +287,11 @@ def _meeting_points(plan: Plan) -> tuple[GeoSeries, list[str | None]]:
     names = pd.Series(None, index=range(len(grids)), dtype="str")
     names.iloc[row] = alleys["name"].iloc[nearest].to_numpy()
     return GeoSeries(on_alley, crs=alleys.crs), texts(names)
+
+
+def _told_of(grids: GeoDataFrame, settings: Settings) -> NDArray[np.bool_]:
+    """Grids of enough households for their figures to be told."""
+    return (grids["households"] >= settings.public.smallest_count).fillna(False).to_numpy(bool)
 
 
 def _boards_of_grids(plan: Plan, settings: Settings) -> dict[int, list[str]]:

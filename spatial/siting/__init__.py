@@ -6,11 +6,14 @@ from spatial.siting.facility import FacilityPlan, check_facility, plan_facility
 from spatial.siting.lamps import LampPlan, plan_lamps, usable_lamp_sites
 from spatial.siting.lighting import light_shares
 from spatial.siting.night import lamps_in_sight
+from spatial.siting.tables import substrings
+from spatial.siting.ways import LitAlong, ways_home
 
 __all__ = [
     "BoardPlan",
     "FacilityPlan",
     "LampPlan",
+    "LitAlong",
     "check_facility",
     "grid_at",
     "lamps_in_sight",
@@ -19,5 +22,7 @@ __all__ = [
     "plan_boards",
     "plan_facility",
     "plan_lamps",
+    "substrings",
     "usable_lamp_sites",
+    "ways_home",
 ]

@@ -96,12 +96,14 @@ class LitAlong:
         return self.between(edge, along_m - NEAR_M, along_m + NEAR_M) > 0
 
 
-def ways_home(site: Site, network: AlleyNetwork, settings: Settings) -> WaysHome:
-    """The shortest way from the nearest entrance to each household's door.
+def ways_home(
+    site: Site, network: AlleyNetwork, settings: Settings, *, stops: Stops | None = None
+) -> WaysHome:
+    """The shortest way from the nearest entrance to each household's door, or to other ``stops``.
 
     Entrances are the places of that kind; where there are none, every end of a road or street.
     """
-    door = doors(site, network, settings)
+    door = doors(site, network, settings) if stops is None else stops
     places = site.layer("places")
     entrances = places.loc[places["kind"].eq("entrance").fillna(False)]
     gate = snap_points(network, entrances.geometry.to_numpy(), max_access_m=settings.input.max_access_m)
