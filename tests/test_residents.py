@@ -324,6 +324,31 @@ def test_a_second_press_closes_a_panel_and_escape_too(show: Any):
     assert page.run("return document.body.dataset.panel") == "legend"
 
 
+@_browser
+def test_a_facility_is_on_the_map_and_tells_whom_it_serves_unless_they_are_few(show: Any):
+    plan = drawn_plan()
+    sites = GeoDataFrame(
+        {
+            "facility": ["日间照料"] * 2,
+            "site_id": ["F1", "F2"],
+            "status": ["candidate"] * 2,
+            "served": [41.0, 4.0],
+        },
+        geometry=[shapely.Point(EAST + 60, NORTH + 20), shapely.Point(EAST + 160, NORTH + 20)],
+        crs=CRS,
+    )
+    sites = sites.assign(alley_id="A1", grid_id=pd.array([1, 3], dtype="Int64"))
+    plan = replace(plan, layers={**plan.layers, "facilities": sites})
+    assert [each["served"] for each in residents_view(plan)["facilities"]] == [41, None]
+    page = show(residents_page(plan))
+    assert "设施" in page.text("#legend")
+    page.tap(*page.sign("设"))
+    assert page.text("#details").split("\n") == [
+        "设施：日间照料",
+        *("巷道", "大井巷", "网格", "1 号网格", "服务量", "41"),
+    ]
+
+
 # ── for everybody ────────────────────────────────────────────────────────────────────────────────────
 
 _PANELS = ("legend", "find", "night", "lamps", "note")
@@ -373,6 +398,23 @@ def test_in_every_panel_buttons_are_large_and_nothing_runs_over_the_side(
     )
     assert small == []
     assert page.run("return document.documentElement.scrollWidth") <= size[0]
+
+
+@_browser
+def test_paper_has_the_map_painted_by_day_even_from_the_night_view(show: Any):
+    page = show(residents_page(_ordered_plan()))
+    page.press("2")
+    page.rest(200)
+    # read before the browser draws again, as it prints
+    amber = page.run(
+        "window.dispatchEvent(new Event('beforeprint'));"
+        "const c = document.querySelector('.leaflet-overlay-pane canvas');"
+        "const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0;"
+        "for (let i = 0; i < p.length; i += 4) if (p[i] === 242 && p[i + 1] === 169 && p[i + 2] === 0) n++;"
+        "return n;"
+    )
+    assert amber > 500
+    assert not page.run("return document.body.classList.contains('dark-sky')")
 
 
 @_browser

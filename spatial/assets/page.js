@@ -247,6 +247,15 @@ const page = (function () {
     document.body.classList.toggle("printing", medium === "printing");
     map.invalidateSize(false);
     showAll();
+    drawNow();
+  }
+
+  // Leaflet paints with the next picture of the screen, which on the way to paper never comes.
+  function drawNow() {
+    if (!strokes.all) return;
+    const pen = map.getRenderer(strokes.all);
+    pen._redrawBounds = null;
+    pen._redraw();
   }
 
   // ── what was tapped ─────────────────────────────────────────────────────────────────────────
@@ -523,6 +532,7 @@ const page = (function () {
     new ResizeObserver(() => {
       map.invalidateSize(false);
       if (seesAll) showAll();
+      if (document.body.classList.contains("printing")) drawNow();
     }).observe(frame);
     byId("switch").addEventListener("click", () => { english = !english; showWords(); });
     byId("close").addEventListener("click", () => openPanel("none"));
@@ -537,7 +547,7 @@ const page = (function () {
 
   return {
     view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
-    inside, outlines, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
+    inside, outlines, nearest, describe, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
     repaint, start,
     keepWhole: () => { if (seesAll) showAll(); },
     word: (key) => view.words[key][english ? 1 : 0],

@@ -2,7 +2,7 @@
 // The residents' page: find my house, night view, how many lamps, when, say something.
 (function () {
   const {
-    view, map, frame, byId, colour, say, word, whole, metres, percent, element, button, place, line, rows, gridTitle,
+    view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
     inside, outlines, coveredBelow, sizes, showLight, openPanel,
   } = page;
   const light = view.light;
@@ -457,9 +457,22 @@
   function onTap(event) {
     if (open() === "find") findAt(event.latlng);
     else if (open() === "note") placeNote(event.latlng);
-    else return open() === "night";
+    else if (open() !== "night") {
+      const facility = page.nearest("facility", view.facilities, event.containerPoint, 20);
+      if (facility) page.choose(facility, false);
+      return facility !== null;
+    }
     return true;
   }
+
+  page.describe.facility = (facility) => [
+    say("facility_title", { name: facility.facility }),
+    [
+      ["alley", facility.alley],
+      ["grid", facility.grid_id === null ? null : say("grid_title", { id: facility.grid_id })],
+      ["served", facility.served === null ? null : whole(facility.served)],
+    ],
+  ];
 
   const SLIDES = { find: "along", night: "swipe", lamps: "n-lamps" };
 
