@@ -18,6 +18,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
+HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}${7*7}</script>"
 PHONE = (390, 844)
 PROJECTOR = (1920, 1080)
 

@@ -15,13 +15,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from spatial.maps import planner_page, residents_page
-from tests.browser import PHONE, PROJECTOR
+from tests.browser import HOSTILE, PHONE, PROJECTOR
 from tests.conftest import SHANNAN
 from tests.drawn_plan import drawn_plan
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}${7*7}</script>"
 # ── offline, and nothing runs ────────────────────────────────────────────────────────────────────────
 
 

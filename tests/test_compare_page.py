@@ -10,8 +10,8 @@ import pytest
 
 from spatial.compare import compare_plans
 from spatial.maps import comparison_page
+from tests.browser import HOSTILE, PHONE, PROJECTOR
 from tests.drawn_plan import drawn_plan
-from tests.test_browser import HOSTILE, PHONE, PROJECTOR, chromium, show  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def _page(**names: str) -> str:
 
 
 @pytest.mark.parametrize("size", [PHONE, PROJECTOR])
-def test_it_asks_nothing_and_complains_of_nothing(show: Any, size: tuple[int, int]):  # noqa: F811
+def test_it_asks_nothing_and_complains_of_nothing(show: Any, size: tuple[int, int]):
     page = show(_page(), size)
     page.click("#switch")
     assert page.requests == []
@@ -34,7 +34,7 @@ def test_it_asks_nothing_and_complains_of_nothing(show: Any, size: tuple[int, in
     assert page.run("return document.documentElement.scrollWidth") <= size[0]
 
 
-def test_hostile_names_are_shown_and_do_nothing(show: Any):  # noqa: F811
+def test_hostile_names_are_shown_and_do_nothing(show: Any):
     page = show(_page(alley=HOSTILE, household=HOSTILE, community=HOSTILE))
     assert HOSTILE in page.text("#title")
     assert page.run("return window.ran") == []
@@ -42,7 +42,7 @@ def test_hostile_names_are_shown_and_do_nothing(show: Any):  # noqa: F811
     assert HOSTILE in page.run("return document.querySelector('#lists').textContent")
 
 
-def test_what_differs_is_listed_and_marked(show: Any):  # noqa: F811
+def test_what_differs_is_listed_and_marked(show: Any):
     page = show(_page())
     lists = page.run("return [...document.querySelectorAll('#lists summary')].map((e) => e.textContent)")
     assert lists == [
@@ -55,7 +55,7 @@ def test_what_differs_is_listed_and_marked(show: Any):  # noqa: F811
     assert page.run("return document.querySelectorAll('.household').length") == 2  # one on each map
 
 
-def test_the_maps_move_together(show: Any):  # noqa: F811
+def test_the_maps_move_together(show: Any):
     page = show(_page())
     state = (
         "const maps = document.querySelectorAll('.folium-map');"

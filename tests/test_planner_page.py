@@ -22,8 +22,8 @@ from spatial.compare import compare_plans
 from spatial.maps import planner_page
 from spatial.maps.planner import survey_fit
 from spatial.plan import Plan
+from tests.browser import HOSTILE, PHONE, PROJECTOR
 from tests.drawn_plan import EAST, NORTH, drawn_plan
-from tests.test_browser import HOSTILE, PHONE, PROJECTOR, chromium, show  # noqa: F401
 from tests.test_comments import _feature, _write
 
 _PAINTED = (
@@ -64,7 +64,7 @@ def _sort(page: Any, heading: str) -> None:
 
 
 @pytest.mark.browser
-def test_grids_sort_by_size_both_ways_and_lead_to_their_place(show: Any):  # noqa: F811
+def test_grids_sort_by_size_both_ways_and_lead_to_their_place(show: Any):
     page = show(planner_page(drawn_plan()))
     assert _texts(page, "#tables td:first-child") == ["1", "2", "3"]
     _sort(page, "户数")
@@ -79,7 +79,7 @@ def test_grids_sort_by_size_both_ways_and_lead_to_their_place(show: Any):  # noq
 
 
 @pytest.mark.browser
-def test_grids_at_fault_come_first_when_sorted_by_fault(show: Any):  # noqa: F811
+def test_grids_at_fault_come_first_when_sorted_by_fault(show: Any):
     page = show(planner_page(drawn_plan(grid_fault="3 households; the least is 30")))
     assert _texts(page, "[data-tab][aria-pressed='true']") == ["问题与说明 1"]  # a fault is the first sight
     page.run("document.querySelector('.remarks.faults button').click()")
@@ -89,7 +89,7 @@ def test_grids_at_fault_come_first_when_sorted_by_fault(show: Any):  # noqa: F81
 
 
 @pytest.mark.browser
-def test_households_are_found_and_shown_in_place(show: Any):  # noqa: F811
+def test_households_are_found_and_shown_in_place(show: Any):
     page = show(planner_page(drawn_plan()))
     _tab(page, "households")
     page.run(
@@ -103,7 +103,7 @@ def test_households_are_found_and_shown_in_place(show: Any):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_coded_values_are_words_and_headings_carry_units(show: Any):  # noqa: F811
+def test_coded_values_are_words_and_headings_carry_units(show: Any):
     page = show(planner_page(drawn_plan()))
     _tab(page, "lamps")
     assert "新增亮灯 (米)" in _texts(page, "#tables th")
@@ -113,7 +113,7 @@ def test_coded_values_are_words_and_headings_carry_units(show: Any):  # noqa: F8
 
 
 @pytest.mark.browser
-def test_today_stands_beside_the_plan(show: Any):  # noqa: F811
+def test_today_stands_beside_the_plan(show: Any):
     page = show(planner_page(drawn_plan()))
     _tab(page, "today")
     rows = page.run(
@@ -136,7 +136,7 @@ def test_today_stands_beside_the_plan(show: Any):  # noqa: F811
     ("layer", "colour"),
     [("tints", "DCEAF6"), ("lit", "F2A900"), ("households", "2B6CB0")],
 )
-def test_layers_go_off_and_on(show: Any, layer: str, colour: str):  # noqa: F811
+def test_layers_go_off_and_on(show: Any, layer: str, colour: str):
     plan = drawn_plan()
     if layer == "lit":  # lamps have the colour of light
         plan = replace(plan, layers={**plan.layers, "lamps": plan.layers["lamps"].iloc[:0]})
@@ -155,7 +155,7 @@ def test_layers_go_off_and_on(show: Any, layer: str, colour: str):  # noqa: F811
 
 @pytest.mark.browser
 @pytest.mark.parametrize("layer", ["tints", "buildings", "alleys", "lit", "new", "existing"])
-def test_what_lies_on_the_map_is_the_same_after_off_and_on(show: Any, layer: str):  # noqa: F811
+def test_what_lies_on_the_map_is_the_same_after_off_and_on(show: Any, layer: str):
     page = show(planner_page(drawn_plan()))
     _tab(page, "layers")
     pictures = []
@@ -167,7 +167,7 @@ def test_what_lies_on_the_map_is_the_same_after_off_and_on(show: Any, layer: str
 
 
 @pytest.mark.browser
-def test_signs_go_off_and_on(show: Any):  # noqa: F811
+def test_signs_go_off_and_on(show: Any):
     page = show(planner_page(drawn_plan()))
     _tab(page, "layers")
     seen = "return document.querySelector('.sign.board span').getBoundingClientRect().width"
@@ -177,7 +177,7 @@ def test_signs_go_off_and_on(show: Any):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_a_distance_is_measured_in_the_survey_s_plane(show: Any):  # noqa: F811
+def test_a_distance_is_measured_in_the_survey_s_plane(show: Any):
     page = show(planner_page(drawn_plan()))
     # the board stands at (90, 42) m, the first meeting point on the alley at (20, 40) m
     board, star = page.sign("栏"), page.sign("★")
@@ -193,7 +193,7 @@ def test_a_distance_is_measured_in_the_survey_s_plane(show: Any):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_the_pointer_s_coordinates_are_the_survey_s(show: Any):  # noqa: F811
+def test_the_pointer_s_coordinates_are_the_survey_s(show: Any):
     page = show(planner_page(drawn_plan()))
     x, y = page.sign("栏")
     page.click("#switch")
@@ -238,7 +238,7 @@ def _commented(tmp_path: Path, plan: Plan, note: str) -> Any:
 
 
 @pytest.mark.browser
-def test_comments_are_signs_and_a_table(show: Any, tmp_path: Path):  # noqa: F811
+def test_comments_are_signs_and_a_table(show: Any, tmp_path: Path):
     page = show(planner_page(drawn_plan(), comments=_commented(tmp_path, drawn_plan(), HOSTILE)))
     assert _texts(page, ".comment span") == ["暗"]
     _tab(page, "comments")
@@ -250,7 +250,7 @@ def test_comments_are_signs_and_a_table(show: Any, tmp_path: Path):  # noqa: F81
 
 
 @pytest.mark.browser
-def test_an_earlier_plan_is_compared_in_words_and_rows(show: Any):  # noqa: F811
+def test_an_earlier_plan_is_compared_in_words_and_rows(show: Any):
     plan = drawn_plan()
     earlier = replace(
         plan,
@@ -273,7 +273,7 @@ def test_an_earlier_plan_is_compared_in_words_and_rows(show: Any):  # noqa: F811
 @pytest.mark.browser
 @pytest.mark.parametrize("size", [PHONE, PROJECTOR])
 def test_every_tab_opens_without_a_request_or_a_complaint(
-    show: Any,  # noqa: F811
+    show: Any,
     shannan_plan: Path,
     size: tuple[int, int],
 ):
