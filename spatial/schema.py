@@ -737,6 +737,9 @@ def _terms() -> dict[str, Term]:
         "boards_unit": ("处", "boards"),
         "grids_unit": ("个", "grids"),
         "people": ("人", "people"),
+        "month": ("月份", "Month"),
+        "person": ("姓名(手填)", "Name, by hand"),
+        "done": ("已更换(手填)", "Renewed, by hand"),
         "barrier": ("阻隔", "Barrier"),
         "building": ("建筑", "Building"),
     }

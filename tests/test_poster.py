@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 import shapely
+from python_calamine import CalamineWorkbook
 from shapely.geometry import Point
 
 from spatial.errors import DataError
-from spatial.report import fonts, write_report
+from spatial.report import fonts, write_report, write_tables
 from spatial.report.figures import percent
+from spatial.settings import Settings
 from tests.conftest import ROOT
 from tests.drawn_plan import CANARIES, drawn_plan
 
@@ -147,6 +149,16 @@ def test_characters_that_the_typeface_lacks_are_told(tmp_path: Path):
 def test_a_plan_of_one_part_is_drawn(tmp_path: Path, only: tuple[str, ...]):
     names, _ = write_report(drawn_plan(only=only), tmp_path)
     assert {"poster.pdf", "decision.pdf"} <= set(names)
+
+
+def test_a_community_without_name_and_date_is_called_by_its_folder(tmp_path: Path):
+    plan = drawn_plan()
+    unnamed = replace(plan, summary={**plan.summary, "settings": Settings().to_dict()})
+    write_report(unnamed, tmp_path, plates=True)
+    write_tables(unnamed, tmp_path / "tables.xlsx")
+    assert "shannan网格与路灯规划图" in _text(tmp_path / "poster.pdf")
+    rota = CalamineWorkbook.from_path(tmp_path / "tables.xlsx").get_sheet_by_name("宣传栏值班表").to_python()
+    assert [row[3] for row in rota[2:]] == [f"{i}月" for i in range(1, 13)]
 
 
 def test_plates_without_grids_are_refused(tmp_path: Path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from tests.drawn_plan import drawn_plan
 
 def _rows(plan: Plan, folder: Path, sheet: str) -> list[dict[str, Any]]:
     write_tables(plan, folder / "tables.xlsx")
-    head, *rows = CalamineWorkbook.from_path(folder / "tables.xlsx").get_sheet_by_name(sheet).to_python()
+    head, _, *rows = CalamineWorkbook.from_path(folder / "tables.xlsx").get_sheet_by_name(sheet).to_python()
     return [dict(zip(map(str, head), row, strict=True)) for row in rows]
 
 
@@ -74,6 +77,56 @@ def test_a_part_that_was_not_planned_has_no_sheet(tmp_path: Path):
     write_tables(drawn_plan(only=("lamps",)), tmp_path / "tables.xlsx")
     names = CalamineWorkbook.from_path(tmp_path / "tables.xlsx").sheet_names
     assert names == ["路灯表", "巷道表", "说明"]
+
+
+def test_a_second_heading_row_is_english_with_units_and_the_surveys_crs(tmp_path: Path):
+    write_tables(drawn_plan(), tmp_path / "tables.xlsx")
+    book = CalamineWorkbook.from_path(tmp_path / "tables.xlsx")
+    zh, en, *_ = book.get_sheet_by_name("路灯表").to_python()
+    told = dict(zip(map(str, zh), en, strict=True))
+    assert told["东坐标(米)"] == "Easting (m, EPSG:4548)"
+    assert told["光通量(流明)"] == "Flux (lm)"
+    for title in book.sheet_names:
+        assert all(each != "" for each in book.get_sheet_by_name(title).to_python()[1]), title
+
+
+def test_the_rota_has_every_board_in_every_month_and_room_for_names(tmp_path: Path):
+    rows = _rows(drawn_plan(), tmp_path, "宣传栏值班表")
+    months = [f"2026-{i:02d}" for i in range(3, 13)] + ["2027-01", "2027-02"]
+    assert [each["月份"] for each in rows] == months
+    assert {(each["栏号"], each["巷道"], each["网格号"], each["管护岗位"]) for each in rows} == {
+        ("B01", "大井巷", 2, "第2网格党小组")
+    }
+    assert {(each["姓名(手填)"], each["已更换(手填)"]) for each in rows} == {("", "")}
+
+
+def _parts(path: Path, pattern: str) -> dict[str, str]:
+    """XML of each sheet by its title."""
+    with zipfile.ZipFile(path) as packed:
+        texts = [packed.read(each).decode() for each in sorted(packed.namelist(), key=len) if pattern in each]
+    return dict(zip(CalamineWorkbook.from_path(path).sheet_names, texts, strict=True))
+
+
+def test_every_sheet_prints_on_a4_with_its_heads_community_and_page_numbers(tmp_path: Path):
+    write_tables(drawn_plan(community="山南&R社区"), tmp_path / "tables.xlsx")
+    for title, sheet in _parts(tmp_path / "tables.xlsx", "worksheets/sheet").items():
+        assert re.search(r'<pageSetup [^>]*paperSize="9"[^>]*orientation="landscape"', sheet), title
+        assert re.search(r'<pane [^>]*ySplit="2"[^>]*state="frozen"', sheet), title
+        head = re.search(r"<oddHeader>(.*?)</oddHeader>", sheet)
+        assert head is not None
+        assert html.unescape(head[1]) == f"&L山南&&R社区 {title}&R2026-03-01"
+        assert "第 &amp;P 页，共 &amp;N 页" in sheet
+        assert "<f>" not in sheet
+    with zipfile.ZipFile(tmp_path / "tables.xlsx") as packed:
+        names = packed.read("xl/workbook.xml").decode()
+    assert "_xlnm.Print_Titles" in names
+    assert "_xlnm.Print_Area" in names
+
+
+def test_only_sheets_with_personal_columns_are_marked(tmp_path: Path):
+    write_tables(drawn_plan(), tmp_path / "tables.xlsx")
+    sheets = _parts(tmp_path / "tables.xlsx", "worksheets/sheet")
+    assert [title for title, sheet in sheets.items() if "含个人信息" in sheet] == ["网格表", "说明"]
 
 
 def test_the_same_plan_is_the_same_file(tmp_path: Path):

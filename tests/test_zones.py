@@ -187,7 +187,7 @@ def test_the_office_has_a_sheet_and_residents_see_nothing(written: tuple[Plan, P
     plan, folder = written
     sheet = CalamineWorkbook.from_path(folder / "tables.xlsx").get_sheet_by_name("楼栋分区表").to_python()
     assert sheet[0][:4] == ["楼栋编号", "区", "组", "名称"]
-    assert [row[3] for row in sheet[1:]] == ["1区1组", "1区2组", "1区3组", "2区1组", "2区2组"]
+    assert [row[3] for row in sheet[2:]] == ["1区1组", "1区2组", "1区3组", "2区1组", "2区2组"]
     assert "单元" not in residents_page(plan)
     assert "1区1组" not in residents_page(plan)
 

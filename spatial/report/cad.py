@@ -18,6 +18,7 @@ from geopandas import GeoDataFrame
 
 from spatial.report.words import word
 from spatial.schema import PLAN_LAYERS, term
+from spatial.settings import Settings
 
 if TYPE_CHECKING:
     from spatial.plan import Plan
@@ -139,8 +140,8 @@ def write_kml(plan: Plan, path: Path) -> None:
     ET.register_namespace("", _KML)
     root = ET.Element(f"{{{_KML}}}kml")
     document = _child(root, "Document")
-    community = plan.summary["settings"]["community"]
-    _child(document, "name", _shown(community["name"] or plan.site.community))
+    community = Settings.model_validate(plan.summary["settings"]).community
+    _child(document, "name", _shown(community.name or plan.site.community))
     said = word("kml_datum")
     _child(document, "description", f"{said.zh} {said.en}")
     for name in _CODES:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import pandas as pd
 import xlsxwriter
+from pyproj import CRS
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from spatial.errors import Remark, first_ids
 from spatial.load import Site
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanColumn, term
+from spatial.settings import Settings
 
 if TYPE_CHECKING:
     from spatial.plan import Plan
@@ -31,8 +34,9 @@ _SHEETS = {
     "facilities": "设施表",
     "alleys": "巷道表",
     "light_shares": "亮灯公平表",
+    "lamp_curve": "灯数与效果表",
 }
-_REMARKS = "说明"
+_ROTA, _REMARKS = "宣传栏值班表", "说明"
 #: What the grid roster has beside the columns of its layer.
 _KEPT = (PlanColumn("kept_alleys", "text"), PlanColumn("kept_m", "float", "m"))
 _CREATED = datetime.datetime(2000, 1, 1)  # same plan, same bytes
@@ -47,7 +51,13 @@ _PLAIN = {
 
 _UNITS = {"m": "metre", "households": "households_unit", "people": "people", "lamps": "lamps_unit"}
 _UNITS_ZH = {"min": "分钟", "deg": "度", "lm": "流明", "W": "瓦", "CNY": "元"}
+#: How a number is shown, by its unit; a share has none and a name of its own.
+_FORMATS = {"m": "#,##0.0", "deg": "0", "lm": "#,##0", "W": "0.0", "CNY": "#,##0", "min": "0.0"}
+_COUNT, _SHARE, _COORDINATE = "#,##0", "0.0%", "0.000"
+_A4_LANDSCAPE = 9
+_MARKED = "含个人信息，仅供内部使用 Personal data, internal use only"
 _REMARK_COLUMNS = ("kind", "code", "layer", "id", "message", "remedy")
+_WIDEST = 60  # characters; longer text is wrapped
 _CELL_CHARACTERS = 32_767  # the most Excel holds
 
 
@@ -74,7 +84,9 @@ def remark_points(site: Site, remarks: Sequence[Remark]) -> gpd.GeoDataFrame:
 
 
 def write_tables(plan: Plan, path: Path) -> None:
-    """Write grid roster, lamp schedule, board schedule, alley table and remarks as ``tables.xlsx``.
+    """Write grid roster, schedules, alley table, board rota and remarks as ``tables.xlsx``, ready to print.
+
+    Two heading rows, Chinese with units and English, stay in sight and are printed on each page.
 
     Parameters
     ----------
@@ -85,32 +97,105 @@ def write_tables(plan: Plan, path: Path) -> None:
     """
     with xlsxwriter.Workbook(str(path), _PLAIN) as workbook:
         workbook.set_properties({"created": _CREATED, "title": str(plan.summary["plan_id"])})
-        head = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
+        book = _Book(workbook, plan)
         for name, title in _SHEETS.items():
             if name in plan.layers and (name != "zones" or len(plan.layers[name])):
                 columns, rows = PLAN_LAYERS[name].columns, _in_words(plan.layers[name])
                 if name == "grids":
                     columns, rows = (*columns, *_KEPT), _with_alleys(rows, plan.layers["alleys"])
-                values = rows[[each.name for each in columns]].itertuples(index=False)
-                _write_sheet(workbook.add_worksheet(title), map(_heading, columns), values, head=head)
-        _write_sheet(workbook.add_worksheet(_REMARKS), _remark_headings(), _remark_rows(plan), head=head)
+                headings = [_heading(each, plan.site.crs) for each in columns]
+                private = any(each.personal for each in columns)
+                book.add(title, headings, _values(rows, columns), private=private)
+        if "boards" in plan.layers and len(plan.layers["boards"]):
+            book.add(_ROTA, _rota_headings(), _rota_rows(plan), page_of=3, least={5: 16, 6: 24})
+        book.add(_REMARKS, _remark_headings(), _remark_rows(plan), private=True)
 
 
-def _write_sheet(
-    sheet: Worksheet, headings: Iterable[str], rows: Iterable[Sequence[Any]], *, head: Format
-) -> None:
-    """A head line that stays in sight, rows below it, columns as wide as what they hold."""
-    widths = []
-    for column, heading in enumerate(headings):
-        sheet.write_string(0, column, heading, head)
-        widths.append(_width(heading))
-    for row, values in enumerate(rows, start=1):
-        for column, value in enumerate(values):
-            shown = _write_cell(sheet, row, column, value)
-            widths[column] = max(widths[column], _width(shown))
-    for column, width in enumerate(widths):
-        sheet.set_column(column, column, min(width + 2, 60))
-    sheet.freeze_panes(1, 0)
+@dataclass(frozen=True)
+class _Heading:
+    """A column's two headings and how its numbers are shown."""
+
+    zh: str
+    en: str = ""
+    shown: str = "General"
+
+
+@dataclass(frozen=True)
+class _Book:
+    """The workbook with its formats: every sheet looks alike."""
+
+    workbook: xlsxwriter.Workbook
+    plan: Plan
+
+    def add(
+        self,
+        title: str,
+        headings: Sequence[_Heading],
+        rows: Iterable[Sequence[Any]],
+        *,
+        private: bool = False,
+        page_of: int | None = None,
+        least: Mapping[int, int] | None = None,
+    ) -> None:
+        """A sheet: heads that stay in sight, columns as wide as what they hold, pages as printed.
+
+        ``private`` marks its pages; ``page_of`` is the column that begins a new page where its value changes;
+        ``least`` are the least widths by column.
+        """
+        sheet = self.workbook.add_worksheet(title)
+        edge = {"border": 1, "border_color": "#D5D0C4", "valign": "top"}
+        head = self._format(bold=True, text_wrap=True, bg_color="#ECE8DC", **edge)
+        below = self._format(italic=True, text_wrap=True, font_color="#4B515A", font_size=9, **edge)
+        cells = [self._format(num_format=each.shown, **edge) for each in headings]
+        wrapped = self._format(text_wrap=True, **edge)
+        widths = [max(_width(each.zh), (least or {}).get(i, 0)) for i, each in enumerate(headings)]
+        for column, heading in enumerate(headings):
+            sheet.write_string(0, column, heading.zh, head)
+            sheet.write_string(1, column, heading.en, below)
+        breaks, last, row = [], None, 1
+        for row, values in enumerate(rows, start=2):
+            for column, value in enumerate(values):
+                style = wrapped if isinstance(value, str) and _width(value) > _WIDEST else cells[column]
+                widths[column] = max(widths[column], _width(_write_cell(sheet, row, column, value, style)))
+            if page_of is not None and row > 2 and values[page_of] != last:
+                breaks.append(row)
+            last = values[page_of] if page_of is not None else None
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, min(width + 2, _WIDEST))
+        sheet.freeze_panes(2, 1)
+        sheet.autofilter(1, 0, max(row, 1), len(headings) - 1)
+        sheet.set_h_pagebreaks(breaks)
+        self._pages(sheet, title, (row, len(headings) - 1), private=private, broken=bool(breaks))
+
+    def _pages(
+        self, sheet: Worksheet, title: str, last: tuple[int, int], *, private: bool, broken: bool
+    ) -> None:
+        """A4 landscape, as wide as the sheet, heads on every page; community and date above, page below."""
+        community = Settings.model_validate(self.plan.summary["settings"]).community
+        name = _header_text(community.name or self.plan.site.community)
+        sheet.set_landscape()
+        sheet.set_paper(_A4_LANDSCAPE)
+        sheet.set_margins(left=0.4, right=0.4, top=0.7, bottom=0.7)
+        sheet.print_area(0, 0, *last)
+        sheet.repeat_rows(0, 1)
+        if not broken:  # a page break by hand holds only at a fixed scale
+            sheet.fit_to_pages(1, 0)
+        sheet.set_header(f"&L{name} {title}&R{community.date or ''}")
+        marked = _MARKED if private else ""
+        sheet.set_footer(f"&L{self.plan.summary['plan_id']}&C{marked}&R第 &P 页，共 &N 页")
+
+    def _format(self, **how: Any) -> Format:
+        return self.workbook.add_format(how)
+
+
+def _values(rows: pd.DataFrame, columns: Sequence[PlanColumn]) -> Iterable[Sequence[Any]]:
+    return rows[[each.name for each in columns]].itertuples(index=False)
+
+
+def _header_text(text: str) -> str:
+    """A name in a page's header, where ``&`` begins a command and 255 characters are the most."""
+    plain = "".join(each for each in text if each.isprintable())[:60]
+    return plain.replace("&", "&&")
 
 
 def _with_alleys(grids: pd.DataFrame, alleys: pd.DataFrame) -> pd.DataFrame:
@@ -145,27 +230,68 @@ def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _write_cell(sheet: Worksheet, row: int, column: int, value: Any) -> str:
+def _write_cell(sheet: Worksheet, row: int, column: int, value: Any, style: Format) -> str:
     """Write one value as what it is, nothing where it is empty; returns the text as shown."""
     if pd.isna(value):
+        sheet.write_blank(row, column, None, style)
         return ""
     if isinstance(value, str):
-        sheet.write_string(row, column, value[:_CELL_CHARACTERS])
+        sheet.write_string(row, column, value[:_CELL_CHARACTERS], style)
         return value
-    number = round(float(value), 3)
-    sheet.write_number(row, column, number)
-    return f"{number:g}"
+    number = round(float(value), 4)
+    sheet.write_number(row, column, number, style)
+    return f"{number:,.1f}"
 
 
-def _heading(column: PlanColumn) -> str:
-    """The Chinese name with its unit: 平均步行距离(米)."""
+def _heading(column: PlanColumn, crs: CRS) -> _Heading:
+    """The Chinese name with its unit, 平均步行距离(米), the English one, and how numbers are shown."""
     unit = term(_UNITS[column.unit]).zh if column.unit in _UNITS else _UNITS_ZH.get(column.unit, column.unit)
-    name = term(column.name).zh
-    return f"{name}({unit})" if unit else name
+    name, en_unit = term(column.name), column.unit
+    if column.name in ("x", "y"):
+        return _Heading(f"{name.zh}({unit})", f"{name.en} ({en_unit}, {crs.to_string()})", _COORDINATE)
+    shown = "General"
+    if column.dtype == "float":
+        shown = _FORMATS.get(column.unit, _SHARE if _is_share(column.name) else "#,##0.0")
+    elif column.dtype == "int":
+        shown = _COUNT if column.unit else "0"
+    english = f"{name.en} ({en_unit})" if unit and en_unit not in name.en else name.en
+    return _Heading(f"{name.zh}({unit})" if unit else name.zh, english, shown)
 
 
-def _remark_headings() -> list[str]:
-    return ["类别", "代码", "图层", "字段", "内容", "数量", "编号", "办法"]
+def _is_share(name: str) -> bool:
+    return name.startswith(("share_", "way_lit_"))
+
+
+def _rota_headings() -> list[_Heading]:
+    """Who keeps which board in which month; the name is written by hand."""
+    words = [
+        term(each) for each in ("board_code", "alley", "grid_id", "month", "keeper_role", "person", "done")
+    ]
+    return [_Heading(each.zh, each.en) for each in words]
+
+
+def _rota_rows(plan: Plan) -> list[tuple[Any, ...]]:
+    """One row per month and board for a year from the plan's date on, else for January to December."""
+    boards = plan.layers["boards"]
+    names = plan.site.layer("alleys").set_index("alley_id")["name"]
+    alleys = boards["alley_id"].map(names)
+    first = Settings.model_validate(plan.summary["settings"]).community.date
+    rows: list[tuple[Any, ...]] = []
+    for i in range(12):
+        if first is None:
+            month = f"{i + 1}月"
+        else:
+            year, number = divmod(first.year * 12 + first.month - 1 + i, 12)
+            month = f"{year}-{number + 1:02d}"
+        told = zip(boards["board_code"], alleys, boards["grid_id"], boards["keeper_role"], strict=True)
+        rows += [(code, alley, grid, month, role, None, None) for code, alley, grid, role in told]
+    return rows
+
+
+def _remark_headings() -> list[_Heading]:
+    zh = ("类别", "代码", "图层", "字段", "内容", "数量", "编号", "办法")
+    en = ("Kind", "Code", "Layer", "Column", "Message", "Number", "Ids", "Remedy")
+    return [_Heading(*pair) for pair in zip(zh, en, strict=True)]
 
 
 def _remark_rows(plan: Plan) -> list[tuple[Any, ...]]:
