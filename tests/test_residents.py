@@ -60,6 +60,18 @@ def test_a_grid_of_few_households_tells_no_walk_to_where_it_meets():
     assert {walk for grid, walk in told if grid == 3} == {None}
 
 
+def test_door_numbers_are_told_only_where_the_settings_say_so():
+    plan = drawn_plan(household="X")
+    assert residents_view(plan)["find"]["doors"] == []
+    assert "X-1" not in residents_page(plan)
+    settings = plan.summary["settings"]
+    public = {**settings, "public": {**settings["public"], "door_numbers": True}}
+    told = residents_view(replace(plan, summary={**plan.summary, "settings": public}))["find"]
+    # The door of X-1 is at 20 m, in the second of the pieces of 11.25 m.
+    assert dict(told["doors"])["X-1"] == 1
+    assert sorted(dict(told["doors"])) == [f"X-{i}" for i in range(1, 7)]
+
+
 def test_light_is_told_by_the_lamp_of_the_order_that_brings_it():
     light = residents_view(_ordered_plan())["light"]
     kinds = {(each["since"], each["planned"]) for each in light["pieces"]}
@@ -85,7 +97,7 @@ _KEYS = {
     "lamps": "lamp_code status rank gain_m grid_id at alley",
     "boards": "board_code status households_served grid_id keeper_role at alley",
     "places": "name at",
-    "find": "alleys spots least_gain_m",
+    "find": "alleys spots doors least_gain_m",
     "find.alleys": "name lit n_new why gain_m at",
     "light": "pieces order curve before_m alley_m",
     "light.pieces": "since planned lines",
@@ -171,6 +183,20 @@ def test_why_this_lamp_and_not_mine_gives_both_figures(show: Any):
     answer = page.text("#answer")
     assert "东巷" in answer
     assert "只能再亮 4.2 米；选中的灯每盏至少多亮 30 米" in answer
+
+
+@_browser
+def test_a_house_is_found_by_its_number_where_numbers_are_told(show: Any):
+    plan = drawn_plan(household="X")
+    settings = plan.summary["settings"]
+    public = {**settings, "public": {**settings["public"], "door_numbers": True}}
+    page = show(residents_page(replace(plan, summary={**plan.summary, "settings": public})))
+    page.press("1")
+    page.run("document.querySelector('#alley-name').focus()")
+    page.press("x-1")
+    assert page.text("#alley-names") == "X-1 号门"
+    page.press(Keys.TAB, Keys.ENTER)
+    assert "在大井巷上，走 3 米" in page.text("#answer")
 
 
 @_browser

@@ -341,6 +341,7 @@ const page = (function () {
   const orNull = (value, show) => (value === null || value === undefined ? null : show(value));
   const households = (n) => orNull(n, (value) => say("households_value", { n: whole(value) }));
   const gridName = (id) => orNull(id, (value) => say("grid_title", { id: value }));
+  const role = (name) => (name === view.words.grid_leader[0] ? say("grid_leader") : name);
   const gridTitle = (grid) => (grid.exclusive === null
     ? say("grid_title", { id: grid.grid_id }) : say("exclusive_title", { name: grid.exclusive }));
 
@@ -352,7 +353,7 @@ const page = (function () {
         ["meeting_point", orNull(grid.meeting_alley, (name) => say("on_alley", { name: name }))],
         ["walk_mean", orNull(grid.walk_mean_m, metres)],
         ["nearest_boards", grid.boards.join(say("separator"))],
-        ["leader_role", grid.leader_role],
+        ["leader_role", role(grid.leader_role)],
       ],
     ],
     lamp: (lamp) => [
@@ -547,7 +548,7 @@ const page = (function () {
 
   return {
     view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
-    inside, outlines, nearest, describe, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
+    inside, outlines, nearest, describe, role, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
     repaint, start,
     keepWhole: () => { if (seesAll) showAll(); },
     word: (key) => view.words[key][english ? 1 : 0],

@@ -48,21 +48,33 @@
   function offerNames() {
     const typed = byId("alley-name").value.trim().toLowerCase();
     const fitting = names.filter((name) => name.toLowerCase().includes(typed));
-    byId("alley-names").replaceChildren(...fitting.map((name) => {
+    const numbers = typed ? view.find.doors.filter(([number]) => number.toLowerCase().includes(typed)).slice(0, 30) : [];
+    const offered = [
+      ...fitting.map((name) => [name, () => chooseAlley(name)]),
+      ...numbers.map(([number, spot]) => [say("door", { number: number }), () => chooseSpot(spots[spot])]),
+    ];
+    byId("alley-names").replaceChildren(...offered.map(([name, act]) => {
       const item = element("li");
-      item.append(button(name, () => chooseAlley(name)));
+      item.append(button(name, act));
       return item;
     }));
-    if (typed && !fitting.length) byId("alley-names").append(element("li", say("no_alley")));
+    if (typed && !offered.length) byId("alley-names").append(element("li", say("no_alley")));
   }
 
   function chooseAlley(name) {
-    alleyName = name;
-    byId("alley-name").value = "";
     const list = spotsOf.get(name);
-    show({ spot: list[Math.floor(list.length / 2)], grid: null });
-    look(toBounds(list.map((spot) => spot.at)).pad(0.3));
-    byId("along").focus({ preventScroll: true });
+    chooseSpot(list[Math.floor(list.length / 2)]);
+  }
+
+  function chooseSpot(spot) {
+    alleyName = spot.alley.name;
+    byId("alley-name").value = "";
+    show({ spot: spot, grid: null });
+    const around = alleyName === null ? [spot] : spotsOf.get(alleyName);
+    const grid = spot.grids.length ? gridOf.get(spot.grids[0].id) : null;
+    const goals = [grid && grid.meeting, spot.board === null ? null : view.boards[spot.board].at];
+    look(toBounds([...around.map((each) => each.at), ...goals.filter(Boolean)]).pad(0.1));
+    byId(around.length > 1 ? "along" : "again").focus({ preventScroll: true });
   }
 
   function findAt(latlng) {
@@ -121,7 +133,7 @@
       pairs.push(
         ["grid", grid.households === null ? gridTitle(grid)
           : say("grid_value", { title: gridTitle(grid), n: whole(grid.households) })],
-        ["leader_role", grid.leader_role],
+        ["leader_role", page.role(grid.leader_role)],
         ["meeting_point", grid.meeting && walk(grid.meeting_alley === null ? say("starred")
           : say("on_alley", { name: grid.meeting_alley }), own.walk)],
       );
@@ -495,6 +507,7 @@
   }
 
   function showWords() {
+    byId("search-label").textContent = say(view.find.doors.length ? "alley_or_door" : "alley_name");
     offerNames();
     showAnswer();
     showQuarters();

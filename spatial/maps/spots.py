@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spatial.maps.light import Light
 from spatial.maps.sketch import Sketch, View, texts
-from spatial.network import AlleyNetwork, Stops, snap_points, walks
+from spatial.network import AlleyNetwork, Stops, doors, snap_points, walks
 from spatial.settings import Settings
 from spatial.siting import ways_home
 
@@ -53,7 +53,8 @@ def find_view(
         ``alleys``: rows of name, lit (percent), n_new (lamps), why no new lamp, the nearest site not chosen
         with the metres it would add; ``spots``: rows of east, north, alley, way lit (percent), the same
         today, whether the spot itself is lit, board, metres to it, then pairs of a grid and metres to where
-        it meets; ``least_gain_m``: the least that a lamp of the plan's free choice adds.
+        it meets; ``doors``: with ``public.door_numbers`` pairs of a household's number and the spot before
+        its door, else none; ``least_gain_m``: the least that a lamp of the plan's free choice adds.
     """
     at = _spots(network)
     way, today, lit = _ways(plan, network, settings, light, at)
@@ -63,8 +64,13 @@ def find_view(
     columns = zip(
         xy, network.edge_alley[at.edge].tolist(), way, today, lit, board, board_m, pairs, strict=True
     )
-    spots = [[*place, *told, *beside] for place, *told, beside in columns if place is not None]
-    return {"alleys": _alleys(plan, network, sketch), "spots": spots, "least_gain_m": _least_gain(plan)}
+    spots = [[*(place or ()), *told, *beside] for place, *told, beside in columns]
+    return {
+        "alleys": _alleys(plan, network, sketch),
+        "spots": spots,
+        "doors": _doors(plan, network, settings, at) if settings.public.door_numbers else [],
+        "least_gain_m": _least_gain(plan),
+    }
 
 
 def _spots(network: AlleyNetwork) -> Stops:
@@ -77,6 +83,22 @@ def _spots(network: AlleyNetwork) -> Stops:
     xy = shapely.get_coordinates(shapely.line_interpolate_point(network.edge_lines[edge], along_m))
     part = network.node_part[network.edge_nodes[edge, 0]]
     return Stops(xy, xy, edge, along_m, np.zeros(len(edge)), part, np.arange(len(edge)))
+
+
+def _doors(plan: Plan, network: AlleyNetwork, settings: Settings, at: Stops) -> list[list[Any]]:
+    """The number of each household that has access, as its data calls it, and the spot before its door."""
+    households = plan.site.layer("households")
+    door = doors(plan.site, network, settings)
+    known = np.flatnonzero(door.edge >= 0)
+    edge = door.edge[known]
+    first = np.searchsorted(at.edge, edge)
+    n = np.searchsorted(at.edge, edge, side="right") - first
+    step = np.floor(door.along_m[known] / network.edge_length_m[edge] * n).astype(np.int64)
+    spot = first + np.clip(step, 0, n - 1)
+    return [
+        [number, row]
+        for number, row in zip(households["household_id"].to_numpy()[known], spot.tolist(), strict=True)
+    ]
 
 
 def _ways(
