@@ -89,6 +89,16 @@ def test_a_grid_with_few_households_shows_no_count_no_walk_and_no_meeting_point(
     assert few["boards"] == []  # three households walk to B01, fewer than may be told
 
 
+def test_a_town_of_too_many_features_leaves_its_buildings_out_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    plan = drawn_plan()  # 6 buildings, 2 alleys, 3 grids, 2 lamps, 1 board, 7 stretches
+    monkeypatch.setattr("spatial.maps.view.MOST_FEATURES", 21)
+    assert len(public_view(plan)["ground"]) == 6
+    monkeypatch.setattr("spatial.maps.view.MOST_FEATURES", 20)
+    view = public_view(plan)
+    assert view["ground"] == []
+    assert view["figures"]["buildings_left_out"]
+
+
 def test_people_meet_on_the_alley_and_not_at_a_door():
     view = public_view(drawn_plan())
     # The door of grid 1 is at (20, 30), ten metres south of 大井巷.

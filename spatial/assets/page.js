@@ -483,6 +483,7 @@ const page = (function () {
     if (figures.reach_m) {
       lines.push(say(figures.line_of_sight ? "light_model" : "light_model_open", { reach: figures.reach_m }));
     }
+    if (figures.buildings_left_out) lines.push(say("buildings_left_out"));
     if (figures.households_estimated) lines.push(say("households_estimated"));
     for (const more of remarks) lines.push(...more(figures));
     byId("remark").textContent = lines.join(" ");

@@ -28,6 +28,8 @@ __all__ = ["meeting_points", "public_view"]
 _LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
 _BOARD_COLUMNS = ("board_code", "status", "households_served", "grid_id", "keeper_role")
 
+#: More than this a browser draws too slowly: a town's page leaves its buildings out and says so.
+MOST_FEATURES = 20_000
 _WATER = "water|river|stream|canal|ditch|pond|lake|河|水|渠|溪|塘|湖|江"
 
 
@@ -44,13 +46,15 @@ def public_view(plan: Plan) -> View:
     settings = Settings.model_validate(plan.summary["settings"])
     frame = _frame(plan)
     sketch = Sketch(*frame[:2])
+    drawn = [plan.layers[name] for name in ("grids", "lamps", "boards", "stretches") if name in plan.layers]
+    too_many = sum(map(len, [_ground(plan), plan.site.layer("alleys"), *drawn])) > MOST_FEATURES
     return {
         "mode": "public",
         "about": _about(plan, settings),
         "frame": frame,
-        "figures": _figures(plan, settings),
+        "figures": _figures(plan, settings) | {"buildings_left_out": too_many},
         "boundary": sketch.areas(plan.site.layer("boundary").geometry) if "grids" not in plan.layers else [],
-        "ground": sketch.areas(_ground(plan)),
+        "ground": [] if too_many else sketch.areas(_ground(plan)),
         "barriers": _barriers(plan, sketch),
         "alleys": _alleys(plan, sketch),
         "grids": _grids(plan, settings, sketch),
