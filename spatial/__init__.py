@@ -32,6 +32,7 @@ _HOMES = {
     "write_plan": "plan",
     "audit_plan": "audit",
     "compare_plans": "compare",
+    "comparison_lines": "compare",
     "comparison_page": "maps",
     "gather_comments": "comments",
     "planner_page": "maps",

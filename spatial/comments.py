@@ -85,7 +85,7 @@ def gather_comments(paths: Sequence[Path], plan: Plan) -> tuple[GeoDataFrame, li
     """
     found: list[dict[str, Any]] = []
     faults: list[str] = []
-    for path in sorted(set(paths), key=lambda each: (each.name, str(each))):
+    for path in sorted(paths, key=lambda each: (each.name, str(each))):
         try:
             found += _read_file(path, plan)
         except _NoCommentError as told:
@@ -255,8 +255,10 @@ def _text(value: Any, name: str) -> str:
 
 
 def _time(text: str) -> str:
-    """A time as ISO 8601 to the second in UTC; without a zone it stays local."""
+    """A date as it is, a time to the second in UTC, both ISO 8601; a time without a zone stays local."""
     try:
+        if len(text) == len("2026-11-20"):
+            return datetime.date.fromisoformat(text).isoformat()
         time = datetime.datetime.fromisoformat(text)
         if time.tzinfo is None:
             return time.isoformat(timespec="seconds")

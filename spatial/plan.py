@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -35,6 +35,7 @@ from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
 from spatial.network import AlleyNetwork, build_network, doors
+from spatial.notebook import draw_layers, map_layers, plan_html
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
 from spatial.settings import Settings
 from spatial.siting import (
@@ -50,6 +51,10 @@ from spatial.siting import (
     plan_lamps,
     usable_lamp_sites,
 )
+
+if TYPE_CHECKING:
+    import folium
+    from matplotlib.axes import Axes
 
 __all__ = ["PARTS", "Plan", "make_plan", "publishing", "read_plan", "write_plan"]
 
@@ -88,6 +93,18 @@ class Plan:
     def __repr__(self) -> str:
         planned = ", ".join(f"{len(self.layers[each])} {each}" for each in PARTS if each in self.layers)
         return f"Plan({self.summary['plan_id']}: {planned}; {len(self.faults)} faults)"
+
+    def _repr_html_(self) -> str:
+        """The plan's figures with their bounds, for a notebook."""
+        return plan_html(self.site.community, self.summary)
+
+    def explore(self, m: folium.Map | None = None) -> folium.Map:
+        """The plan on a folium map, or on the map given, which is returned; see :func:`map_layers`."""
+        return map_layers(self.layers, m)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The plan drawn with matplotlib, on the axes given or on new ones; see :func:`draw_layers`."""
+        return draw_layers(self.layers, ax)
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,18 @@ def test_the_same_file_twice_counts_once_and_the_order_of_files_changes_nothing(
     assert comments_csv(rows) == comments_csv(back)
 
 
-def test_times_are_told_in_utc_to_the_second(tmp_path):
-    path = _write(tmp_path / "a.geojson", _feature(time="2026-11-20T08:30:00+08:00"))
-    rows, _ = gather_comments([path], drawn_plan())
-    assert rows["time"].tolist() == ["2026-11-20T00:30:00Z"]
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("2026-11-20", "2026-11-20"),  # what the page saves
+        ("2026-11-20T08:30:00+08:00", "2026-11-20T00:30:00Z"),
+        ("2026-11-20T08:30:00.250Z", "2026-11-20T08:30:00Z"),
+        ("2026-11-20T08:30", "2026-11-20T08:30:00"),
+    ],
+)
+def test_a_date_stays_and_a_time_is_told_in_utc_to_the_second(tmp_path, said: str, told: str):
+    rows, _ = gather_comments([_write(tmp_path / "a.geojson", _feature(time=said))], drawn_plan())
+    assert rows["time"].tolist() == [told]
 
 
 def test_comments_on_another_plan_are_kept_and_doubted(tmp_path):

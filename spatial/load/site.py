@@ -11,7 +11,9 @@ import pandas as pd
 import pyproj
 from numpy.typing import NDArray
 
+from spatial.crs import crs_name
 from spatial.errors import Remark
+from spatial.notebook import table_html
 from spatial.schema import LAYERS
 
 __all__ = ["PANDAS_DTYPES", "Elevation", "InputFile", "Site", "contract_frame"]
@@ -61,6 +63,15 @@ class Site:
     def __repr__(self) -> str:
         rows = ", ".join(f"{len(each):,} {name}" for name, each in self.layers.items())
         return f"Site({self.community}, {rows})"
+
+    def _repr_html_(self) -> str:
+        """Each layer with its rows and the columns that hold anything, for a notebook."""
+        rows = []
+        for name, layer in self.layers.items():
+            held = [each.name for each in LAYERS[name].columns if layer[each.name].notna().any()]
+            rows.append((f"{name} {LAYERS[name].zh}", f"{len(layer):,}", ", ".join(held)))
+        title = f"{self.community}, {crs_name(self.crs)}, {len(self.remarks)} doubts and notes of reading"
+        return table_html(title, ("layer", "rows", "columns that hold anything"), rows)
 
 
 def contract_frame(
