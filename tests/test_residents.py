@@ -13,6 +13,8 @@ import pytest
 import shapely
 from geopandas import GeoDataFrame
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 
 from spatial.maps import residents_page
@@ -99,7 +101,7 @@ _KEYS = {
     "places": "name at",
     "find": "alleys spots doors least_gain_m",
     "find.alleys": "name lit n_new why gain_m at",
-    "light": "pieces order curve before_m alley_m",
+    "light": "pieces order before_m alley_m",
     "light.pieces": "since planned lines",
     "quarters": "quarter lamps boards",
     "facilities": "facility status grid_id served alley at",
@@ -264,7 +266,10 @@ def test_the_bar_follows_a_finger(show: Any):
 def test_the_slider_of_lamps_tells_metres_and_shows_as_many(show: Any):
     page = show(residents_page(_ordered_plan()))
     page.press("3")
-    assert page.text("#lamps-figures") == "1 盏：亮 60 米（27 %）\n第 1 盏（蓝圈）多亮 29.9 米"
+    assert page.text("#lamps-figures").split("\n") == [
+        *("1 盏：亮 60 米（27 %）", "第 1 盏（蓝圈）多亮 29.9 米"),
+        "规划方案就是这个数：总体选点，亮 60 米（27 %）",
+    ]
     one = _bright(page, "order")
     page.press(Keys.ARROW_RIGHT)
     assert page.text("#lamps-figures").startswith("2 盏：亮 90 米（41 %）")
@@ -338,6 +343,54 @@ def test_notes_last_until_closing_where_the_browser_keeps_nothing(show: Any):
     page.click("#note-here")
     page.click("#note-add")
     assert page.text("#note-state").startswith("已记下；关掉本页就没有了")
+
+
+@_browser
+def test_fingers_alone_are_enough(show: Any):
+    page = show(residents_page(_ordered_plan()), PHONE)
+
+    def touch(x: float, y: float) -> None:
+        action = ActionBuilder(page.chrome, mouse=PointerInput("touch", "finger"))
+        action.pointer_action.move_to_location(round(x), round(y)).pointer_down().pointer_up()
+        action.perform()
+
+    def middle(selector: str) -> tuple[float, float]:
+        x, y = page.run(
+            "const e = document.querySelector(arguments[0]); e.scrollIntoView({ block: 'nearest' });"
+            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2];",
+            selector,
+        )
+        return x, y
+
+    touch(*middle("[data-opens=find]"))
+    page.rest(400)
+    x, y = page.sign("★")
+    touch(x + 4, y)
+    page.rest(400)
+    assert "1 号网格" in page.text("#answer")
+    touch(*middle("#again"))
+    assert page.run("return document.querySelector('#place').hidden")
+    touch(*middle("[data-opens=night]"))
+    touch(*middle("#night-today"))
+    assert page.run("return document.querySelector('#swipe').value") == "100"
+    touch(*middle("[data-opens=lamps]"))
+    touch(*middle("#more"))
+    assert page.text("#lamps-figures").startswith("2 盏")
+    touch(*middle("#close"))
+    assert page.run("return document.body.dataset.panel") == "none"
+    touch(*middle("#show-legend"))
+    assert page.run("return document.body.dataset.panel") == "legend"
+
+
+@_browser
+def test_f_fills_the_screen_and_gives_it_back(show: Any):
+    page = show(residents_page(drawn_plan()))
+    page.press("f")
+    page.rest(300)
+    assert page.run("return document.fullscreenElement !== null")
+    page.press("f")
+    page.rest(300)
+    assert page.run("return document.fullscreenElement === null")
 
 
 @_browser

@@ -269,6 +269,10 @@
     const share = percent(light.alley_m ? lit / light.alley_m : 0);
     figures.replaceChildren(element("strong", say("lamps_value", { n: whole(n), lit: whole(lit), share: share })));
     if (n) figures.append(element("span", say("lamps_last", { n: n, gain: Math.round(10 * light.order[n - 1][2]) / 10 })));
+    if (n === planned()) {
+      const plan = { lit: whole(view.figures.lit_m), share: percent(view.figures.share_lit) };
+      figures.append(element("span", say("lamps_plan", plan)));
+    }
     byId("n-lamps").setAttribute("aria-valuetext", say("lamps_value", { n: whole(n), lit: whole(lit), share: share }));
     byId("as-planned").textContent = say("as_planned", { n: whole(view.figures.n_lamps) });
     byId("as-planned").setAttribute("aria-pressed", String(n === planned()));

@@ -99,18 +99,15 @@ def light_view(plan: Plan, light: Light, sketch: Sketch) -> View:
     -------
     dict
         ``pieces``: lines of the same ``since`` (lamps of the order until lit; None: never by the order) and
-        ``planned``; ``order``: place and metres added of each lamp; ``before_m``, ``alley_m``; ``curve``:
-        pairs of a number of lamps and the most metres found for it.
+        ``planned``; ``order``: place and metres added of each lamp; ``before_m``, ``alley_m``.
     """
     summary = plan.summary["lamps"]
-    ranking, curve = plan.layers.get("lamp_ranking"), plan.layers.get("lamp_curve")
+    ranking = plan.layers.get("lamp_ranking")
     gains = [] if ranking is None else ranking.sort_values("rank")["gain_m"].round(1).tolist()
-    told = [] if curve is None else curve[["n_lamps", "lit_m"]].round(0).astype("int64").to_numpy().tolist()
     places = sketch.points(light.order)
     return {
         "pieces": _pieces(light, sketch),
         "order": [[*at, gain_m] for at, gain_m in zip(places, gains, strict=True) if at is not None],
-        "curve": told,
         "before_m": round(summary["lit_before_m"], 1),
         "alley_m": round(summary["alley_m"], 1),
     }
