@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pandas as pd
@@ -71,3 +72,12 @@ def test_the_maps_move_together(show: Any):
     assert before[0] != left
     # both maps are of one size but for a border, so the same grid number stands in the same place
     assert left == pytest.approx(right, abs=4)
+
+
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_axe_finds_nothing(show: Any, size: tuple[int, int]):
+    page = show(_page(), size)
+    page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = "axe.run().then((r) => arguments[0](r.violations.map((v) => [v.impact, v.id, v.nodes[0].html])))"
+    assert page.chrome.execute_async_script(found) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,19 @@ def test_every_tab_opens_without_a_request_or_a_complaint(
     assert page.requests == []
     assert page.complaints == []
     assert page.run("return document.documentElement.scrollWidth") <= size[0]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [PHONE, PROJECTOR])
+def test_axe_finds_nothing_in_any_tab(show: Any, tmp_path: Path, size: tuple[int, int]):
+    plan = drawn_plan(grid_fault="3 households; the least is 30")
+    comments = _commented(tmp_path, plan, "太暗")
+    page = show(planner_page(plan, comments=comments, comparison=compare_plans(plan, plan)), size)
+    page.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = "axe.run().then((r) => arguments[0](r.violations.map((v) => [v.impact, v.id, v.nodes[0].html])))"
+    for name in page.run("return [...document.querySelectorAll('#tabs button')].map((e) => e.dataset.tab)"):
+        page.run("document.querySelector(`#tabs [data-tab='${arguments[0]}']`).click()", name)
+        assert page.chrome.execute_async_script(found) == []
 
 
 def test_the_command_compares_with_an_earlier_plan(alleyplan: Any, shannan_plan: Path, tmp_path: Path):
