@@ -322,7 +322,7 @@ def test_a_note_is_placed_kept_and_saved_as_a_file(show: Any, size: tuple[int, i
     told = feature["properties"]
     today = page.run("return new Date().toLocaleDateString('sv')")
     assert told == {
-        "kind": "dark", "note": "<b>看不见</b>{{7*7}}", "time": today,
+        "kind": "too-dark", "note": "<b>看不见</b>{{7*7}}", "time": today,
         "community": "山南社区", "plan_id": "0123456789ab",
     }  # fmt: skip
     assert page.run("return window.named").endswith(".geojson")

@@ -354,7 +354,7 @@
 
   // ── say something ───────────────────────────────────────────────────────────────────────────
 
-  const KINDS = ["dark", "broken", "good", "other"];
+  const KINDS = ["too-dark", "broken", "good", "other"];
   const KEY = "alleyplan-notes:" + view.about.name;
   let notes = [];
   let draft = { kind: null, at: null };
