@@ -15,6 +15,7 @@ import shapely
 
 from spatial.comments import comments_csv, gather_comments, place_comments, read_comments, write_comments
 from spatial.errors import DataError
+from tests.conftest import SHANNAN
 from tests.drawn_plan import CRS, EAST, NORTH, drawn_plan
 
 TIME = "2026-11-20T08:30:00.000Z"
@@ -247,3 +248,15 @@ def test_init_writes_settings_that_a_plan_takes_and_never_over_others(alleyplan,
     assert (folder / "plan.toml").read_text(encoding="utf-8") == text
     checked = alleyplan("check", folder)
     assert "alleys" in checked.stderr  # settings are read; what is missing is the layer
+
+
+def test_comments_stay_when_the_plan_is_made_again(alleyplan, shannan_plan, place_in_shannan, tmp_path):
+    folder = shutil.copytree(shannan_plan, tmp_path / "plan")
+    file = _write(tmp_path / "a.geojson", _said_there(place_in_shannan, note="还是太黑"))
+    assert alleyplan("comments", file, "--out", folder).returncode == 0
+    done = alleyplan("plan", SHANNAN, "--out", folder, "--only", "lamps", "--set", "work.effort=quick")
+    assert "comments: 1 of residents" in done.stderr
+    rows = read_comments(folder)
+    assert rows["note"].tolist() == ["还是太黑"]
+    assert rows["grid_id"].isna().all()  # the new plan has no grids
+    assert "还是太黑" in (folder / "planner.html").read_text(encoding="utf-8")
