@@ -580,6 +580,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "order_short_least",
         "share_alleys_with_lamp",
         "share_doors_lit",
+        "share_doors_lit_before",
         "dark_run_m",
         "dark_run_alley_id",
         "dark_run_from_m",
@@ -587,6 +588,7 @@ SUMMARY: dict[str, tuple[str, ...]] = {
         "way_lit_worst_tenth",
         "way_lit_elderly",
         "way_lit_mean_before",
+        "way_lit_worst_tenth_before",
     ),
     "facilities": (),  # one section per table [facility.<name>], each with the keys of FACILITY
     "boards": (

@@ -186,17 +186,19 @@ def _light_shares() -> Any:
 
 
 def _light_figures() -> dict[str, Any]:
-    """H1 to H4 and H7 have a lit door; a tenth of the 11 households with a way are H9 and 0.1 of H8."""
+    """Lit doors: H1 to H4 and H7, today H1 to H3; a tenth of 11 households with a way: H9 and 0.1 of H8."""
     each = ["H1", "H2", "H3", "H4", "H5", "H5", "H6", "H7", "H8", "H8", "H9"]
     ways = _ways().set_index("household_id").loc[each]
     share = ways["lit_m"] / ways["way_m"]
     before_m = np.clip(ways["way_m"] - 5, 0, 30)
+    before_worst = (30 / 118 + 0.1 * 30 / 110) / 1.1  # H6 and a tenth of a household as far as H5
     return {
         "order_short": 0.0, "order_short_least": 0.0, "share_alleys_with_lamp": 1.0,
         "share_doors_lit": 5 / 12, "dark_run_m": C1_FROM_M - 35, "dark_run_alley_id": "A",
         "dark_run_from_m": 35.0, "way_lit_mean": share.mean(),
         "way_lit_worst_tenth": (share["H9"] + 0.1 * share["H8"].iloc[0]) / 1.1,
         "way_lit_elderly": None, "way_lit_mean_before": (before_m / ways["way_m"]).mean(),
+        "way_lit_worst_tenth_before": before_worst, "share_doors_lit_before": 3 / 12,
     }  # fmt: skip
 
 

@@ -322,8 +322,10 @@ def sections() -> Iterator[tuple[str, str, Any]]:
         for name in (
             "worth", "worth_lightable", "share_alleys_with_lamp", "share_doors_lit", "dark_run_m",
             "way_lit_mean", "way_lit_worst_tenth", "way_lit_elderly", "way_lit_mean_before",
+            "way_lit_worst_tenth_before",
         )
     )  # fmt: skip
+    yield "lamps", "share_doors_lit_before", 0.75
     yield from (
         ("boards", name, 7) for name in ("n_chosen", "households_served", "total_walk_m", "walk_mean_m")
     )

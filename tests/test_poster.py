@@ -190,6 +190,19 @@ def test_few_households_are_never_counted_not_even_by_difference(
         assert hidden not in text
 
 
+@pytest.mark.parametrize(("served", "said"), [(2, "不足5"), (698, "除不足5外全部"), (300, "300/702")])
+def test_few_people_served_by_a_facility_are_never_counted(tmp_path: Path, served: int, said: str):
+    figures = {
+        "n_existing": 1, "served": served, "demand": 702, "share_served": served / 702, "gap": 0.0,
+    }  # fmt: skip
+    plan = drawn_plan(only=())
+    write_report(replace(plan, summary={**plan.summary, "facilities": {"日间照料": figures}}), tmp_path)
+    text = _text(tmp_path / "decision.pdf")
+    assert f"日间照料：在规定路程内现有1处{said}" in text
+    assert "%" not in text
+    assert (f"{served}/" in text) == (served == 300)
+
+
 def test_nothing_stands_on_anything_else_on_the_map():
     from spatial.report.drawing import _beside
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,9 @@ def lighting_faults(book: Book, light: Light) -> Iterator[Remark]:
     ranges: dict[str, tuple[float, float]] = {}
     if "households" in book.layers:
         own |= _way_means(book)
-        ranges["way_lit_mean_before"] = _mean_before(book, light)
-        ranges["share_doors_lit"] = _doors_lit(book, light)
+        ranges |= _ways_before(book, light)
+        ranges["share_doors_lit"] = _doors_lit(book, light, light.shining)
+        ranges["share_doors_lit_before"] = _doors_lit(book, light, light.existing)
     yield from figures_differ("lamps", said, own)
     for name, (least, most) in ranges.items():
         value = np.nan if said.get(name) is None else float(said[name])
@@ -93,32 +94,40 @@ def _worst_tenth(share: Floats, weight: Floats) -> tuple[Floats, Floats]:
     return share, np.diff(upto, prepend=0.0)
 
 
-def _mean_before(book: Book, light: Light) -> tuple[float, float]:
-    """The mean share under the lamps that stand today, at least and at most."""
+def _ways_before(book: Book, light: Light) -> dict[str, tuple[float, float]]:
+    """Mean shares under the lamps that stand today, of all and of the worst tenth, at least and at most."""
     weight = book.site.layer("households")["households"].to_numpy(float)
     way_m, least_m, most_m = lit_ways(book, light, light.existing)
     far = way_m > HERE_M
     least, most = (np.full(way_m.size, np.nan) for _ in range(2))
     least[far], most[far] = least_m[far] / way_m[far], most_m[far] / way_m[far]
     least[way_m <= HERE_M], most[way_m <= HERE_M] = 0.0, 1.0
-    means = _mean(np.minimum(least, 1.0), weight), _mean(np.minimum(most, 1.0), weight)
-    return (np.nan, np.nan) if means[0] is None or means[1] is None else (means[0], means[1])
+    bounds = np.minimum(least, 1.0), np.minimum(most, 1.0)
+    return {
+        "way_lit_mean_before": _range(_mean(each, weight) for each in bounds),
+        "way_lit_worst_tenth_before": _range(_mean(*_worst_tenth(each, weight)) for each in bounds),
+    }
 
 
-def _doors_lit(book: Book, light: Light) -> tuple[float, float]:
+def _range(ends: Iterable[float | None]) -> tuple[float, float]:
+    least, most = (np.nan if each is None else each for each in ends)
+    return least, most
+
+
+def _doors_lit(book: Book, light: Light, shining: Bools) -> tuple[float, float]:
     """The share of households whose door's place on the centre-line is lit within a centimetre."""
     weight = book.site.layer("households")["households"].to_numpy(float)
     door = doors(book.site, book.network, book.settings)
     on = np.flatnonzero(door.edge >= 0)
-    found = [float(weight[on] @ _lit_near(light, door, on, near_m)) for near_m in (0.009, 0.011)]
+    found = [float(weight[on] @ _lit_near(light, shining, door, on, near_m)) for near_m in (0.009, 0.011)]
     return found[0] / float(weight.sum()), found[1] / float(weight.sum())
 
 
-def _lit_near(light: Light, door: Stops, on: Ints, near_m: float) -> Bools:
+def _lit_near(light: Light, shining: Bools, door: Stops, on: Ints, near_m: float) -> Bools:
     """Whether some light falls within a distance of each door along its edge."""
     edge, along_m = door.edge[on], door.along_m[on]
     from_m, to_m = np.maximum(along_m - near_m, 0.0), np.minimum(along_m + near_m, light.length_m[edge])
-    return light.lit_within(light.shining, edge, from_m, to_m) > 0
+    return light.lit_within(shining, edge, from_m, to_m) > 0
 
 
 # --- alleys ---------------------------------------------------------------------------------------------

@@ -154,10 +154,11 @@ def _grid_rows(grids: Section) -> Iterator[Figure]:
 def _facility_row(name: str, figures: Section, settings: Settings) -> Figure:
     few = settings.public.smallest_count
     served, demand = figures["served"], figures["demand"]
-    hidden = served < few or 0 < demand - served < few
-    planned = _same(percent(figures["share_served"]))
-    if not hidden:
-        planned = word("served_of", n=round(served), of=round(demand))
+    planned = word("served_of", n=round(served), of=round(demand))
+    if served < few:
+        planned = word("below", n=few)
+    elif 0 < demand - served < few:
+        planned = word("but_few", n=few)
     today = word("sites_standing", n=figures["n_existing"])
     return Figure(word("facility_row", name=name), today, planned, _proof(figures["gap"]))
 

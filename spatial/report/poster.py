@@ -33,7 +33,8 @@ _LEGEND_MM = 37.0
 def poster(ground: Ground, faces: Faces) -> Iterable[Sheet]:
     """One sheet: map, legend, scale, north, key figures with their proof, date."""
     sheet = Sheet.of(A3, faces)
-    top_mm = head(sheet, ground, word("poster"), size_pt=36)
+    whole = all(ground.plan.summary[each] for each in ("grids", "lamps", "boards"))
+    top_mm = head(sheet, ground, word("poster" if whole else "poster_plain"), size_pt=36)
     map_width = sheet.width_mm - 2 * _EDGE_MM - _SIDE_MM - 8
     low_mm = _EDGE_MM + 7 + _LEGEND_MM
     frame = MapFrame.of(sheet, (_EDGE_MM, low_mm, map_width, top_mm - low_mm), ground.bounds)

@@ -254,7 +254,7 @@ def _heading(column: PlanColumn, crs: CRS) -> _Heading:
         shown = _FORMATS.get(column.unit, _SHARE if _is_share(column.name) else "#,##0.0")
     elif column.dtype == "int":
         shown = _COUNT if column.unit else "0"
-    english = f"{name.en} ({en_unit})" if unit and en_unit not in name.en else name.en
+    english = f"{name.en} ({en_unit})" if unit and en_unit not in name.en.lower() else name.en
     return _Heading(f"{name.zh}({unit})" if unit else name.zh, english, shown)
 
 

@@ -11,6 +11,7 @@ __all__ = ["every_word", "word"]
 _WORDS = {
     "day": ("{year}年{month}月{day}日", "{year}-{month:02d}-{day:02d}"),
     "poster": ("网格与路灯规划图", "Grids, street lamps and notice boards"),
+    "poster_plain": ("规划图", "plan"),
     "decision": ("规划决策表", "Decision sheet"),
     "plate": ("第{n}网格", "Grid {n}"),
     "legend_grid": ("网格和网格号", "Grid and its number"),
@@ -54,6 +55,8 @@ _WORDS = {
     "boards_row": ("步行 {walk:g} 米内有宣传栏的户", "Households within {walk:g} m of a board"),
     "all_but_few": ("除不足 {n} 户外都", "all but fewer than {n} households"),
     "too_few": ("不足 {n} 户", "fewer than {n} households"),
+    "below": ("不足 {n}", "fewer than {n}"),
+    "but_few": ("除不足 {n} 外全部", "all but fewer than {n}"),
     "of_households": ("{n:,} 户（{share}）", "{n:,} households ({share})"),
     "way_row": ("回家路亮灯（户均）", "Way home that is lit, mean"),
     "way_worst_row": ("回家路最暗的一成户", "The tenth with the darkest way"),

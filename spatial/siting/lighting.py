@@ -28,7 +28,9 @@ WAY_FIGURES = (
     "way_lit_worst_tenth",
     "way_lit_elderly",
     "way_lit_mean_before",
+    "way_lit_worst_tenth_before",
     "share_doors_lit",
+    "share_doors_lit_before",
 )
 WORST_SHARE = 0.1
 LEAST_M = 0.01  # a site that would light less of an alley does not light it
@@ -51,13 +53,17 @@ def way_figures(
     elderly = households["elderly"].fillna(0).to_numpy(dtype=np.float64)
     share, before_share = ways.lit_share(lit), ways.lit_share(before)
     door = ways.door.edge >= 0
-    at_door = lit.at(ways.door.edge[door], ways.door.along_m[door])
+    at_door, at_door_before = (
+        each.at(ways.door.edge[door], ways.door.along_m[door]) for each in (lit, before)
+    )
     figures = (
         _mean(share, weight),
         _worst_mean(share, weight),
         _mean(share, elderly),
         _mean(before_share, weight),
+        _worst_mean(before_share, weight),
         float(weight[door] @ at_door) / float(weight.sum()),
+        float(weight[door] @ at_door_before) / float(weight.sum()),
     )
     return dict(zip(WAY_FIGURES, figures, strict=True))
 
