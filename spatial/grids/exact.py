@@ -54,7 +54,12 @@ _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
 _KEPT = 20_000  # columns kept from node to node
-_TRIED = 12  # ways to split a node by rows of a kind that are tried
+_TRIED = 12  # ways to split a node by rows of a kind that are tried, and any ways in a large component
+_GLANCE = 50  # steps of the simplex method by which those are chosen
+_DEAR = 2_000_000  # steps of pricing every pair, above which a component is large
+_LIKELY = 2  # pairs of a spot that are priced first there
+_SOME = 3000  # sets listed at once where all are too many
+_CHEAPEST = 0.03  # of the room left, within which these are
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ class _Search:
         self.value_m = score(sub, grid).objective_m(limits.group_cost_m)
         self.stopped = False
         self.steps = 0
+        self.large = self._steps_of(self._every_pair()) > _DEAR
         rows = np.array(
             [np.bincount(kinds.kind[grid == each], minlength=len(kinds.spot)) for each in range(limits.K)]
         )
@@ -239,10 +245,9 @@ class _Search:
         columns = known = self._useful(node)
         master = Columns(lower, upper, penalty=10 * self.value_m)
         master.add(columns.cost_m, self._lines(columns, node.rules))
-        best = self._floor(node, node.price)
-        node = self._narrowed(node, best)
+        node, best = self._narrowed(node, self._floor(node, node.price))
         if not node.rules:
-            node = self._possible(node, best)
+            node, best = self._possible(node, best)
         smooth, looked_m = _SMOOTH, self.value_m - best.bound_m
         for _ in range(self.work.rounds):
             value_m, x, price = master.solve()
@@ -250,12 +255,19 @@ class _Search:
             room_m = self.value_m - _SAME_M - best.bound_m
             if room_m <= 0 or value_m - best.bound_m <= max(tail * room_m, _SAME_M / 4):
                 break
-            floor = self._floor(node, smooth * best.price + (1 - smooth) * price)
-            new = self._new(floor, node, price)
+            mixed = smooth * best.price + (1 - smooth) * price
+            likely = self._likely(node, best)
+            floor = self._floor(likely, mixed)
+            new = self._new(floor, likely, price)
+            # Some of the pairs tell what all prove at most.
+            if len(likely.pairs) < len(node.pairs) and (floor.bound_m > best.bound_m or not len(new.meet)):
+                floor = self._floor(node, mixed)
+                new = self._new(floor, node, price)
             if floor.bound_m > best.bound_m:
-                best, node = floor, self._narrowed(node, floor)
+                node, best = self._narrowed(node, floor)
                 if self.value_m - best.bound_m < _LESS_ROOM * looked_m:
-                    looked_m, node = self.value_m - best.bound_m, self._possible(node, best)
+                    looked_m = self.value_m - best.bound_m
+                    node, best = self._possible(node, best)
             if len(new.meet):
                 columns = _joined(columns, new)
                 master.add(new.cost_m, self._lines(new, node.rules))
@@ -267,23 +279,43 @@ class _Search:
         columns = columns.take(np.arange(len(x)))
         self._take_whole(x, columns)
         node = replace(node, bound_m=max(best.bound_m, node.bound_m), price=best.price)
-        return self._possible(node, best), x, columns, master
+        return self._possible(node, best)[0], x, columns, master
 
-    def _narrowed(self, node: _Node, floor: _Floor) -> _Node:
-        """The node without the pairs that no better partition has."""
-        alive = floor.others_m + floor.value < self.value_m - _SAME_M
-        return replace(node, pairs=node.pairs.take(np.flatnonzero(alive)))
+    def _narrowed(self, node: _Node, floor: _Floor) -> tuple[_Node, _Floor]:
+        """The node and its floor without the pairs that no better partition has."""
+        return _taken(node, floor, floor.others_m + floor.value < self.value_m - _SAME_M)
 
-    def _possible(self, node: _Node, floor: _Floor) -> _Node:
-        """The node without the kinds of each pair that no better partition has there."""
+    def _possible(self, node: _Node, floor: _Floor) -> tuple[_Node, _Floor]:
+        """The node without the kinds of each pair that no better partition has there.
+
+        In a large component nor the pairs that can't hold their main group: their sets cost no more with
+        one they hold.
+        """
         below_m = np.full(len(node.pairs), self.value_m - _SAME_M - floor.others_m)
         prizes = self._prizes(node, floor.price)
         held = kinds_below(self.kinds, self.diagram, node.pairs, prizes, self.limits, below_m=below_m)
-        return replace(node, pairs=replace(node.pairs, may_hold=held))
+        node = replace(node, pairs=replace(node.pairs, may_hold=held))
+        if not self.large or (self.kinds.group < 0).any():
+            return node, floor
+        main = node.pairs.group
+        return _taken(node, floor, (main < 0) | (held & (self.kinds.group == main[:, None])).any(axis=1))
+
+    def _likely(self, node: _Node, floor: _Floor) -> _Node:
+        """The node with the pairs priced first: all where that is cheap, else the cheapest of each spot."""
+        if self._steps_of(node.pairs) <= _DEAR:
+            return node
+        order = np.lexsort((floor.value, node.pairs.spot))
+        spot = node.pairs.spot[order]
+        nth = np.arange(len(order)) - np.searchsorted(spot, spot)
+        return replace(node, pairs=node.pairs.take(np.sort(order[nth < _LIKELY])))
+
+    def _steps_of(self, pairs: Pairs) -> int:
+        """Steps to price these pairs."""
+        return int(pairs.may_hold.mean(axis=1).sum() * len(self.diagram.skip))
 
     def _floor(self, node: _Node, price: Floats) -> _Floor:
         """What ``price`` proves for a node."""
-        self.steps += _ROUND + int(node.pairs.may_hold.mean(axis=1).sum() * len(self.diagram.skip))
+        self.steps += _ROUND + self._steps_of(node.pairs)
         n_kinds = len(self.kinds.count)
         of_rules = price[n_kinds + 1 :]
         prizes = self._prizes(node, price)
@@ -373,20 +405,34 @@ class _Search:
     def _listed(self, node: _Node) -> float:
         """The node's bound once every set that a better partition could hold is listed, if not too many."""
         floor = self._floor(node, node.price)
+        rows = self._sets_within(node, floor, 1.0, self.work.sets)
+        if rows is not None:
+            return self._chosen(rows)
+        # The best partition is mostly among the cheapest sets of all: it lessens the room of every node.
+        rows = self._sets_within(node, floor, _CHEAPEST, _SOME)
+        if rows is not None:
+            self._chosen(rows)
+        return -math.inf
+
+    def _sets_within(self, node: _Node, floor: _Floor, share: float, most: int) -> Ints | None:
+        """Every set that a partition within a share of the room left could hold; None if too many."""
+        highest_m = self.value_m - _SAME_M
+        if share < 1:
+            highest_m = floor.bound_m + share * (highest_m - floor.bound_m)
         found = sets_below(
             self.kinds,
             self.diagram,
             node.pairs,
             self._prizes(node, node.price),
             self.limits,
-            below_m=np.full(len(node.pairs), self.value_m - _SAME_M - floor.others_m),
-            most=self.work.sets,
+            below_m=np.full(len(node.pairs), highest_m - floor.others_m),
+            most=most,
         )
         if found is None:
-            return -math.inf
+            return None
         pair, rows = found
-        rows = np.unique(rows[self._home(rows) == node.pairs.spot[pair]], axis=0)
-        return self._chosen(rows)
+        unique: Ints = np.unique(rows[self._home(rows) == node.pairs.spot[pair]], axis=0)
+        return unique
 
     def _chosen(self, rows: Ints) -> float:
         """Take the best choice among these sets if it is better; what no choice among them undercuts."""
@@ -435,7 +481,11 @@ class _Search:
         cheaper half the most.
         """
         used = columns.take(x > _WHOLE)
-        differing = {rule.count(used).tobytes(): rule for rule in self._counts(used)}
+        differing: dict[bytes, _Rule] = {}
+        for rule in self._counts(used):
+            same = rule.count(used).tobytes()
+            if not (self.large and same in differing):
+                differing[same] = rule
         counts = list(differing.values())
         value = np.array([float(rule.count(used) @ x[x > _WHOLE]) for rule in counts])
         part = np.abs(value - np.rint(value))
@@ -446,10 +496,15 @@ class _Search:
         if not len(likely):
             return ()
         lines = np.array([counts[at].count(columns) for at in likely])
-        room_m = self.value_m - float(x @ columns.cost_m)
-        rise_m = np.clip(
-            master.rounded(lines, value[likely]) - float(x @ columns.cost_m), room_m / 100, room_m
-        )
+        base_m = float(x @ columns.cost_m)
+        room_m = max(self.value_m - base_m, _SAME_M)
+        if self.large:
+            cost_m = master.rounded(lines, value[likely], steps=_GLANCE, afresh=True)
+            rise_m = np.clip(cost_m - base_m, 0, room_m)
+            first = np.argsort(-rise_m.prod(axis=1), kind="stable")[:_TRIED]
+            likely, lines = likely[first], lines[first]
+        cost_m = master.rounded(lines, value[likely], afresh=self.large)
+        rise_m = np.clip(cost_m - base_m, room_m / 100, room_m)
         best = likely[int(rise_m.prod(axis=1).argmax())]
         rule, at = counts[best], float(value[best])
         return replace(rule, high=math.floor(at)), replace(rule, low=math.ceil(at))
@@ -464,6 +519,13 @@ class _Search:
             for kind in np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)):
                 for n in range(int(rows[:, kind].min()) + 1, int(rows[:, kind].max()) + 1):
                     yield _Rule(region, int(kind), n, -math.inf, math.inf)
+
+
+def _taken(node: _Node, floor: _Floor, alive: NDArray[np.bool_]) -> tuple[_Node, _Floor]:
+    """Some pairs of a node, and what prices prove of them."""
+    which = np.flatnonzero(alive)
+    floor = replace(floor, value=floor.value[which], rows=floor.rows[which])
+    return replace(node, pairs=node.pairs.take(which)), floor
 
 
 def _signed(price: Floats, rules: tuple[_Rule, ...]) -> Floats:

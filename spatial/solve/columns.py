@@ -78,11 +78,14 @@ class Columns:
         x = np.array(solution.col_value)[self._n_slack :]
         return self._highs.getInfo().objective_function_value, x, np.array(solution.row_dual)
 
-    def rounded(self, lines: Floats, values: Floats) -> Floats:
+    def rounded(
+        self, lines: Floats, values: Floats, *, steps: int = PEEK_STEPS, afresh: bool = False
+    ) -> Floats:
         """Least cost if ``lines @ x`` had to be at most, or at least, the whole number beside ``values``.
 
         Each of the k lines alone; (k, 2), from a few steps of the dual simplex method, so a guess from
-        below. Nothing can be added afterwards.
+        below; from where the guess before ended, or ``afresh`` from the relaxation, which few steps would
+        not lead back to. Nothing can be added afterwards.
         """
         highs, first = self._highs, self._highs.getNumRow()
         for line in lines:
@@ -90,12 +93,15 @@ class Columns:
             free = highspy.kHighsInf
             at = (column + self._n_slack).astype(np.int32)
             highs.addRow(-free, free, len(at), at, np.ascontiguousarray(line[column], np.float64))
-        highs.setOptionValue("simplex_iteration_limit", PEEK_STEPS)
+        highs.setOptionValue("simplex_iteration_limit", steps)
+        basis = highs.getBasis()
         cost = np.empty((len(values), 2))
         for row, value in enumerate(values.tolist()):
             for side, (low, high) in enumerate(
                 ((-highspy.kHighsInf, float(np.floor(value))), (float(np.ceil(value)), highspy.kHighsInf))
             ):
+                if afresh:
+                    highs.setBasis(basis)
                 highs.changeRowBounds(first + row, low, high)
                 highs.run()
                 infeasible = highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible
