@@ -7,15 +7,13 @@ every value the characters that either of them could read are written as entitie
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import pandas as pd
 
+from spatial.palette import palette
 from spatial.schema import PLAN_LAYERS, term
 
 if TYPE_CHECKING:
@@ -75,13 +73,6 @@ def plan_html(community: str, summary: Mapping[str, Any]) -> str:
         )
     title = f"{community}, plan {summary['plan_id']}, {len(summary['faults'])} faults"
     return table_html(title, ("part", "figures", "bound", "gap"), rows)
-
-
-@cache
-def _colours() -> dict[str, str]:
-    """The pages' palette, by name."""
-    style = (files("spatial") / "assets" / "page.css").read_text(encoding="utf-8")
-    return dict(re.findall(r"--([a-z0-9-]+):\s*(#[0-9A-Fa-f]{6})", style.split("}")[0]))
 
 
 def map_layers(layers: Mapping[str, Any], m: folium.Map | None = None) -> folium.Map:
@@ -154,7 +145,7 @@ def _told(value: Any) -> str:
 
 def _styles(name: str, rows: gpd.GeoDataFrame) -> list[list[Any]]:
     """Line colour and width, fill and its opacity of each row, as on the pages."""
-    colour = _colours()
+    colour = palette()
     if name == "grids":
         return [[colour["outline"], 2, colour[f"tint-{row % 6}"], 0.7] for row in range(len(rows))]
     if name == "stretches":
@@ -185,7 +176,7 @@ def draw_layers(layers: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """
     from matplotlib import pyplot as plt
 
-    colour = _colours()
+    colour = palette()
     if ax is None:
         _, ax = plt.subplots(figsize=(10, 8), layout="constrained")
     if "grids" in layers:

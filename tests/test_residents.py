@@ -17,6 +17,7 @@ from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 
+from spatial.comments import gather_comments
 from spatial.maps import residents_page
 from spatial.maps.residents import residents_view
 from spatial.plan import Plan, read_plan
@@ -295,7 +296,7 @@ def test_quarters_are_chosen_by_buttons(show: Any):
 
 @_browser
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_a_note_is_placed_kept_and_saved_as_a_file(show: Any, size: tuple[int, int]):
+def test_a_note_is_placed_kept_and_saved_as_a_file(show: Any, tmp_path: Path, size: tuple[int, int]):
     page = show(residents_page(drawn_plan()), size)
     page.run("localStorage.clear(); location.reload()")
     page.run(
@@ -326,6 +327,10 @@ def test_a_note_is_placed_kept_and_saved_as_a_file(show: Any, size: tuple[int, i
         "community": "山南社区", "plan_id": "0123456789ab",
     }  # fmt: skip
     assert page.run("return window.named").endswith(".geojson")
+    file = tmp_path / "notes.geojson"
+    file.write_text(text, encoding="utf-8")
+    gathered, _ = gather_comments([file], drawn_plan())
+    assert gathered[["kind", "note"]].to_numpy().tolist() == [["too-dark", "<b>看不见</b>{{7*7}}"]]
     again = show(residents_page(drawn_plan()), size)  # the browser still has it
     again.click("[data-opens=note]")
     assert "看不见" in again.run("return document.querySelector('#notes').textContent")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
+from spatial.palette import palette
 from spatial.report.drawing import Ground
 from spatial.report.figures import Figure, costs, decision_rows, percent
 from spatial.report.fonts import Faces
-from spatial.report.paper import A4, Sheet, palette
+from spatial.report.paper import A4, Sheet
 from spatial.report.poster import about_lines, head
 from spatial.report.words import word
 from spatial.schema import Term

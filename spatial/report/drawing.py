@@ -18,7 +18,8 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
 from spatial.maps.view import public_view
-from spatial.report.paper import MM, Sheet, palette
+from spatial.palette import palette
+from spatial.report.paper import MM, Sheet
 from spatial.report.words import word
 
 if TYPE_CHECKING:

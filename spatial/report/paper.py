@@ -7,8 +7,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
+from spatial.palette import palette
 from spatial.report.fonts import Faces, embeddable_faces
 
-__all__ = ["A3", "A4", "MM", "Sheet", "palette", "write_pdf"]
+__all__ = ["A3", "A4", "MM", "Sheet", "write_pdf"]
 
 A3 = (420.0, 297.0)
 A4 = (210.0, 297.0)
@@ -39,13 +38,6 @@ _SETTINGS: Any = {
 }
 #: A Latin word with the spaces after it, or one character with the punctuation that may not begin a line.
 _TOKENS = re.compile(r"[!-~]+[，。；：、）》”]*\s*|\s+|[（《“]?.[，。；：、）》”]*")
-
-
-@cache
-def palette() -> dict[str, str]:
-    """Colours by name, as the pages have them."""
-    style = (files("spatial") / "assets" / "page.css").read_text(encoding="utf-8")
-    return dict(re.findall(r"--([a-z0-9-]+):\s*(#[0-9A-Fa-f]{6})", style))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import shapely
 
+from spatial.palette import palette
 from spatial.report.drawing import Ground, MapFrame, draw_corners, draw_map, draw_sign
 from spatial.report.fonts import Faces
-from spatial.report.paper import A4, Sheet, palette
+from spatial.report.paper import A4, Sheet
 from spatial.report.words import word
 from spatial.schema import Term
 from spatial.settings import Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from spatial.palette import palette
 from spatial.report.drawing import (
     Ground,
     MapFrame,
@@ -15,7 +16,7 @@ from spatial.report.drawing import (
 )
 from spatial.report.figures import KeyFigure, key_figures
 from spatial.report.fonts import Faces
-from spatial.report.paper import A3, MM, Sheet, palette
+from spatial.report.paper import A3, MM, Sheet
 from spatial.report.words import word
 from spatial.schema import Term
 from spatial.settings import Settings
