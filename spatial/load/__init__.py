@@ -1,7 +1,9 @@
 """A community folder → a checked :class:`Site`; every repair and guess is recorded, never silent.
 
 sources   which file holds which layer
-formats   one reader for each format
+formats   which reader reads which file
+raw       what a reader is given and gives back
+geopackage, geojson, tables   one reader for each format
 headings  which column a heading means
 columns   values of the contract's types
 shapes    flat, single-part, valid geometry
@@ -22,8 +24,8 @@ import pyproj
 from spatial.crs import crs_name, working_crs
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
-from spatial.load.formats import Source
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
+from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed
 from spatial.load.store import read_site_layers, write_layers, write_site_layers

@@ -13,7 +13,7 @@ from rasterio.windows import transform as window_transform
 
 from spatial.crs import crs_name, parse_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
-from spatial.load.formats import Source
+from spatial.load.raw import Source
 from spatial.load.site import Elevation
 from spatial.settings import Settings
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from spatial.crs import change_crs, crs_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
-from spatial.load.formats import RawLayer, Source, read_source
+from spatial.load.formats import read_source
 from spatial.load.headings import match_columns, unread, wrong_units
+from spatial.load.raw import RawLayer, Source
 from spatial.load.rows import Rows
 from spatial.load.shapes import Shapes, clean_shapes, geometric_order, valid_polygons
 from spatial.load.site import contract_frame
@@ -80,6 +81,7 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
     if raw.encoding:
         text = f"{source.path.name} is not UTF-8 and was read as {raw.encoding}"
         remarks.append(note("encoding-found", text, layer=name))
+    remarks += [replace(each, layer=name) for each in raw.said]
     if not len(raw.geometry):
         return None, [*remarks, _empty(name, source)]
     if raw.n_curves:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from spatial.errors import DataError, Remark, fault, note
-from spatial.load.formats import FORMATS, Source, check_file, sources_in
+from spatial.load.formats import ENDINGS, check_file, format_of, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
+from spatial.load.raw import Source
 from spatial.load.site import InputFile
 from spatial.schema import LAYERS
 from spatial.settings import InputLayer, Settings
@@ -46,7 +47,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     by_name: dict[str, list[Source]] = {}
     unread: list[str] = []
     for path in _data_files(folder):
-        if path.suffix.lower() not in FORMATS:
+        if not is_read(path):
             unread.append(path.name)
             continue
         try:
@@ -111,7 +112,7 @@ def _meant(source: Source, community: str, *, alone: bool) -> str | None:
 
 def _holds(layer: str, source: Source) -> bool:
     """A raster can only be a raster layer, and the other way round."""
-    is_raster = FORMATS[source.path.suffix.lower()] == "GeoTIFF"
+    is_raster = format_of(source.path).read is None
     return is_raster == (LAYERS[layer].geometry == ("raster",))
 
 
@@ -133,8 +134,8 @@ def _stated_source(folder: Path, name: str, file: str, table: str | None) -> Sou
     if relative.is_absolute() or ".." in relative.parts or ":" in file or not relative.parts:
         raise DataError(f"file {file!r} must be the name of a file in the community folder")
     path = folder / relative
-    if path.suffix.lower() not in FORMATS:
-        raise DataError(f"{file} is not of a format that is read ({', '.join(FORMATS)})")
+    if not is_read(path):
+        raise DataError(f"{file} is not of a format that is read ({', '.join(ENDINGS)})")
     check_file(path)
     sources = sources_in(path)
     if table is not None:
@@ -143,7 +144,7 @@ def _stated_source(folder: Path, name: str, file: str, table: str | None) -> Sou
         tables = ", ".join(each.table for each in sources) or "none"
         raise DataError(f"{file} has {len(sources)} layers ({tables}); say which with layer")
     if not _holds(name, sources[0]):
-        raise DataError(f"{file} is {FORMATS[path.suffix.lower()]}, which can't hold {name}")
+        raise DataError(f"{file} is {format_of(path).name}, which can't hold {name}")
     return sources[0]
 
 
@@ -154,7 +155,7 @@ def _no_table(path: Path, table: str, sources: Sequence[Source]) -> tuple[Source
 def _unread_note(unread: Sequence[str]) -> list[Remark]:
     if not unread:
         return []
-    formats = ", ".join(FORMATS)
+    formats = ", ".join(ENDINGS)
     return [
         note(
             "files-unread",

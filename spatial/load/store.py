@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError
-from spatial.load.formats import Source, check_file, read_rows, read_source, sources_in
+from spatial.load.formats import check_file, read_source, sources_in
+from spatial.load.geopackage import read_rows
+from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Site, contract_frame
 from spatial.schema import LAYERS, PLAN_LAYERS
 

@@ -1,0 +1,51 @@
+"""GeoJSON: one FeatureCollection a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from spatial.crs import parse_crs
+from spatial.errors import DataError
+from spatial.load.raw import Choose, RawLayer, Source, file_text, objects
+
+__all__ = ["read_geojson"]
+
+
+def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
+    path = source.path
+    text, used = file_text(path, encoding)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name} is not valid JSON: {error}") from None
+    features = document.get("features") if isinstance(document, dict) else None
+    if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
+        raise DataError(f"{path.name} is not a GeoJSON FeatureCollection; export the layer as GeoJSON")
+    properties = [p if isinstance(p := each.get("properties"), dict) else {} for each in features]
+    headings = sorted({key for each in properties for key in each})  # not in the order of rows
+    chosen = choose(headings)
+    values = {name: objects([each.get(key) for each in properties]) for name, key in chosen.items()}
+    # GEOS reads the numbers itself; a number in JSON is a double either way
+    parts = [None if each.get("geometry") is None else json.dumps(each["geometry"]) for each in features]
+    geometry = shapely.from_geojson(objects(parts), on_invalid="ignore")
+    crs = _geojson_crs(document, geometry)
+    return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), used)
+
+
+def _geojson_crs(document: Mapping[str, Any], geometry: NDArray[np.object_]) -> pyproj.CRS | None:
+    """The named system of older files, else WGS 84; None where the numbers are no degrees."""
+    named = document.get("crs")
+    if isinstance(named, dict):
+        properties = named.get("properties")
+        name = properties.get("name") if isinstance(properties, dict) else None
+        return parse_crs(str(name))
+    bounds = shapely.total_bounds(geometry)
+    looks_like_metres = np.any(np.abs(bounds) > [180.0, 90.0, 180.0, 90.0])
+    return None if looks_like_metres else pyproj.CRS.from_epsg(4326)
