@@ -27,7 +27,7 @@ _HOMES = {
     "build_network": "network",
     "Plan": "plan",
     "make_plan": "plan",
-    "publishing": "plan",
+    "publishing": "publish",
     "read_plan": "plan",
     "write_plan": "plan",
     "audit_plan": "audit",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ import typer
 from rich.console import Console
 
 from spatial.errors import AlleyplanError, DataError, Remark, by_kind, fault
+from spatial.publish import amending, publishing, replace_file
 
 __all__ = ["main"]
 
@@ -57,15 +57,16 @@ class Stopped(BaseException):
 
 def main() -> None:
     """Run the command; every mistake of a user's ends in one message and an exit code."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _stop)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(each, _stop)
     try:
         app()
     except AlleyplanError as error:
         _say(f"alleyplan: {error}")
         sys.exit(error.exit_code)
     except Stopped:
-        _say("alleyplan: stopped; no plan was changed")
+        _say("alleyplan: stopped; what stood in files before is whole")
         sys.exit(130)
 
 
@@ -156,8 +157,9 @@ def map_(
 
         found = compare_plans(read_plan(earlier), made)
     pages = _pages(made, read_comments(folder), found)
-    for name, text in pages.items():
-        _replace(folder / name, text)
+    with amending(folder) as partial:
+        for name, text in pages.items():
+            (partial / name).write_text(text, encoding="utf-8")
     _say(f"map: {folder / 'map.html'}")
 
 
@@ -221,16 +223,15 @@ def comments(
 ) -> None:
     """Gather residents' comments into a plan folder: comments.gpkg, comments.csv and the planner's map."""
     from spatial.comments import gather_comments
-    from spatial.plan import publishing, read_plan
+    from spatial.plan import read_plan
 
     with _stage("gathering"):
         made = read_plan(out)
         gathered, remarks = gather_comments(files, made)
-    with publishing(out) as partial:
-        shutil.copytree(out, partial, dirs_exist_ok=True)
+    with amending(out) as partial:
         pages = _write_with_comments(made, gathered, partial)
     if out.absolute() == (Path("data/processed") / made.site.community).absolute():
-        _replace(Path("maps") / f"{made.site.community}-planner.html", pages["planner.html"])
+        replace_file(Path("maps") / f"{made.site.community}-planner.html", pages["planner.html"])
     _tell(remarks)
     _say(f"comments: {len(gathered)}, in {out / 'comments.csv'} and {out / 'planner.html'}")
 
@@ -244,10 +245,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder to begin a communit
     target = folder / "plan.toml"
     if target.exists():
         raise DataError(f"{target} is there already; edit it, or choose another folder")
-    try:
-        _replace(target, settings_toml(Settings()))
-    except OSError as error:
-        raise DataError(f"{folder} can't be written: {error.strerror}; choose another folder") from None
+    replace_file(target, settings_toml(Settings()))
     _say(f"settings: {target}")
     _say("put these layers beside it, as GeoPackage, GeoJSON or CSV:")
     for layer in LAYERS.values():
@@ -293,31 +291,38 @@ def _plan(
 
         earlier = read_earlier(keep) if keep is not None else None
         site = read_site(folder, known)
-    from spatial.plan import PARTS, make_plan, publishing, write_plan
+    from spatial.plan import PARTS, make_plan, write_plan
 
     parts = [each for each in PARTS if each in only] + [each for each in only if each not in PARTS]
-    with _stages(timings) as report:
-        made = make_plan(site, known, only=parts, earlier=earlier, report=report)
-    if strict and made.faults:
-        _tell_faults(made.faults)
-        raise typer.Exit(1)
     target = out if out is not None else Path("data/processed") / site.community
-    gathered = _comments_kept(target, made)
-    with _stage("writing", timings), publishing(target) as partial:
-        from spatial.report import write_tables
+    _refuse_input(target, folder)
+    with publishing(target) as partial:
+        with _stages(timings) as report:
+            made = make_plan(site, known, only=parts, earlier=earlier, report=report)
+        if strict and made.faults:
+            _tell_faults(made.faults)
+            raise typer.Exit(1)
+        with _stage("writing", timings):
+            from spatial.report import write_tables
 
-        write_plan(made, partial)
-        write_tables(made, partial / "tables.xlsx")
-        pages = _write_with_comments(made, gathered, partial)
+            write_plan(made, partial)
+            write_tables(made, partial / "tables.xlsx")
+            pages = _write_with_comments(made, _comments_kept(target, made), partial)
     map_file = target / "map.html"
     if out is None:
         map_file = Path("maps") / f"{site.community}.html"
-        _replace(map_file, pages["map.html"])
-        _replace(Path("maps") / f"{site.community}-planner.html", pages["planner.html"])
+        replace_file(map_file, pages["map.html"])
+        replace_file(Path("maps") / f"{site.community}-planner.html", pages["planner.html"])
     _tell_plan(made.summary)
     _say(f"plan: {target}")
     _say(f"map: {map_file}")
     return {"plan": str(target), "map": str(map_file), "timings_s": timings, "summary": made.summary}
+
+
+def _refuse_input(out: Path, folder: Path) -> None:
+    """The folder with the input, or one that holds it, is never written over."""
+    if folder.resolve().is_relative_to(out.resolve()):
+        raise DataError(f"--out {out} holds the input itself; choose another")
 
 
 def _comments_kept(target: Path, made: Any) -> Any:
@@ -359,7 +364,6 @@ def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> 
 def _write_check(out: Path, found: Mapping[str, Any], site: Any, remarks: Sequence[Remark]) -> None:
     """check.json, and check.gpkg with a point for every row that a remark is about."""
     from spatial.load import write_layers
-    from spatial.plan import publishing
     from spatial.report import remark_points
 
     with publishing(out, mark="check.json") as partial:
@@ -386,7 +390,6 @@ def _write_with_comments(made: Any, gathered: Any, partial: Path) -> dict[str, s
 
 def _write_comparison(out: Path, plans: tuple[Any, Any], found: Mapping[str, Any]) -> None:
     from spatial.maps import comparison_page
-    from spatial.plan import publishing
 
     with publishing(out, mark="compare.json") as partial:
         (partial / "compare.json").write_text(_json(found), encoding="utf-8")
@@ -401,17 +404,6 @@ def _pages(made: Any, gathered: Any, comparison: Any = None) -> dict[str, str]:
         "map.html": residents_page(made),
         "planner.html": planner_page(made, comments=gathered, comparison=comparison),
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that the old text or the new one stands there, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def _compiled() -> bool:

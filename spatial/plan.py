@@ -1,20 +1,14 @@
 """A plan: made from a site, kept in a folder, read back from it.
 
 ``make_plan`` runs the parts (grids, lamps, boards) and joins their tables into the layers of the
-contract. ``publishing`` lets a folder appear in one step: the old plan or the new one, never neither
-and never a mixture.
+contract.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.resources import files
@@ -56,7 +50,7 @@ if TYPE_CHECKING:
     import folium
     from matplotlib.axes import Axes
 
-__all__ = ["PARTS", "Plan", "make_plan", "publishing", "read_plan", "write_plan"]
+__all__ = ["PARTS", "Plan", "make_plan", "read_plan", "write_plan"]
 
 PARTS = ("grids", "lamps", "boards", "facilities")
 Report = Callable[[str], None]
@@ -496,111 +490,3 @@ def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:
         description="alleyplan", owner="", ui="", update_time="2000-01-01T00:00:00.000Z",
     )  # fmt: skip
     write_layers({"layer_styles": rows}, path, crs=None)
-
-
-# ── appearing in one step ────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def publishing(out: Path, *, mark: str = "summary.json") -> Iterator[Path]:
-    """A folder to write into that takes the place of ``out`` in one step when the block ends well.
-
-    Everything is written to a sibling dot-folder, synced and exchanged. When the block fails, the
-    dot-folder is removed and ``out`` stays as it was; what a killed run leaves is removed by the next.
-    A folder that holds other files and not the file ``mark`` is not ours and is never replaced.
-
-    Raises
-    ------
-    DataError
-        ``out`` holds something that is no plan, can't be written, or another run is writing to it.
-    """
-    out = Path(os.path.abspath(out))
-    _refuse_foreign(out, mark)
-    partial, old = (out.with_name(f".{out.name}.{end}") for end in ("partial", "old"))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = _claim(partial)
-    except OSError as error:
-        raise DataError(f"{out.parent} can't be written: {error.strerror}; choose another --out") from None
-    try:
-        _recover(out, old)
-        yield partial
-        _sync(partial)
-        _exchange(partial, out, old)
-        _sync_folder(out.parent)
-    except OSError as error:
-        raise DataError(f"{out} could not be written: {error.strerror}; nothing was changed") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True) if out.exists() else None
-        os.close(lock)
-
-
-def _refuse_foreign(out: Path, mark: str) -> None:
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise DataError(f"--out {out} is not a folder; choose another")
-    if out.is_dir() and any(out.iterdir()) and not (out / mark).is_file():
-        raise DataError(
-            f"--out {out} holds other files than ours; choose an empty folder or an earlier result"
-        )
-
-
-def _claim(partial: Path) -> int:
-    """Make the dot-folder, empty and locked by this process; returns the lock's file descriptor."""
-    while True:
-        partial.mkdir(exist_ok=True)
-        try:
-            lock = os.open(partial, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise DataError(
-                f"{partial.parent / partial.name[1:-8]} is busy: another run is writing it"
-            ) from None
-        if partial.exists() and os.path.samestat(os.fstat(lock), partial.stat()):
-            break
-        os.close(lock)  # the other run finished in between and its folder is gone or published
-    for each in partial.iterdir():
-        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
-    return lock
-
-
-def _recover(out: Path, old: Path) -> None:
-    """Where a run was killed between two renames, the old plan goes back to its place."""
-    if old.exists() and not out.exists():
-        old.rename(out)
-
-
-def _exchange(new: Path, out: Path, old: Path) -> None:
-    """``new`` becomes ``out``: one atomic exchange where the system has it, else two renames."""
-    if not out.exists():
-        new.rename(out)
-    elif not _renameat2_exchange(new, out):
-        out.rename(old)
-        new.rename(out)
-
-
-def _renameat2_exchange(one: Path, other: Path) -> bool:
-    """Exchange two paths atomically (renameat2, RENAME_EXCHANGE = 2); False where there is no such call."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    at_cwd = -100
-    return renameat2 is not None and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), 2) == 0
-
-
-def _sync(folder: Path) -> None:
-    for each in sorted(folder.rglob("*")):
-        if each.is_file():
-            with each.open("rb") as stream:
-                os.fsync(stream.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

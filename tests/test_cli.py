@@ -232,6 +232,17 @@ def test_folder_that_is_not_there(alleyplan, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_the_input_is_never_written_over(alleyplan, tmp_path):
+    folder = _hamlet(tmp_path / "hamlet")
+    (folder / "summary.json").write_text("{}")
+    before = _hashes(folder)
+    for out in (folder, tmp_path):
+        done = alleyplan("plan", folder, "--out", out)
+        assert done.returncode == 2
+        assert "holds" in done.stderr
+    assert _hashes(folder) == before
+
+
 def test_strict_turns_a_fault_into_exit_1_and_writes_nothing(alleyplan, tmp_path):
     hamlet = _hamlet(tmp_path / "h", households=_households())
     loose = alleyplan("plan", hamlet, "--only", "grids", "--out", tmp_path / "loose")

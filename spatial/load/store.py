@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,7 +16,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
-from spatial.errors import DataError
+from spatial.errors import DataError, one_line
 from spatial.load.formats import check_file, read_source, sources_in
 from spatial.load.geopackage import read_rows
 from spatial.load.raw import Source
@@ -26,6 +28,14 @@ __all__ = ["read_site_layers", "write_layers", "write_site_layers"]
 #: One constant for every time stamp inside files, so that equal plans are equal bytes. SQLite's own
 #: waiting for the disk after every layer is off: the finished file is synced once, four times as fast.
 _WRITING = {"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z", "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+#: What a full disk looks like from here.
+_WRITE_ERRORS = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    pyogrio.errors.FieldError,
+    sqlite3.Error,
+)
 #: The table that says whose layers these are.
 _ABOUT = "site"
 
@@ -39,6 +49,8 @@ def _fixed_writing(path: Path) -> Iterator[None]:
         yield
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
+    except _WRITE_ERRORS as error:
+        raise OSError(errno.EIO, f"the disk may be full ({one_line(error)})", str(path)) from None
     finally:
         pyogrio.set_gdal_config_options(before)
 
@@ -82,6 +94,23 @@ def write_layers(
                 geometry_type=declared,
                 promote_to_multi=False,
             )
+        _refuse_incomplete(path, layers)
+
+
+def _refuse_incomplete(path: Path, layers: Mapping[str, pd.DataFrame]) -> None:
+    """Every row and its place in the spatial index is in the file: GDAL says nothing of a disk that is full
+    when it closes a layer."""
+    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)) as database:
+        for name, rows in layers.items():
+            tables = {name: len(rows)}
+            if isinstance(rows, gpd.GeoDataFrame):
+                tables[f"rtree_{name}_geom_rowid"] = int(
+                    (~(rows.geometry.is_empty | rows.geometry.isna())).sum()
+                )
+            for table, n in tables.items():
+                (found,) = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()
+                if found != n:
+                    raise sqlite3.DatabaseError(f"{table} holds {found:,} of {n:,} rows")
 
 
 def write_site_layers(site: Site, path: Path) -> None:
