@@ -8,6 +8,7 @@ headings  which column a heading means
 columns   values of the contract's types
 shapes    flat, single-part, valid geometry
 layers    one layer, checked and brought to the metric system
+facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
 elevation heights
 store     ``site.gpkg`` of a plan folder
@@ -16,6 +17,8 @@ store     ``site.gpkg`` of a plan folder
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -24,6 +27,7 @@ import pyproj
 from spatial.crs import crs_name, working_crs
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
+from spatial.load.facts import LayerFacts
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
@@ -36,14 +40,30 @@ __all__ = [
     "PANDAS_DTYPES",
     "Elevation",
     "InputFile",
+    "LayerFacts",
+    "Reading",
     "Site",
     "check_site",
     "contract_frame",
+    "examine_folder",
     "read_site",
     "read_site_layers",
     "write_layers",
     "write_site_layers",
 ]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that reading a folder found, whether or not it makes a site."""
+
+    community: str
+    site: Site | None  # None where there is any fault
+    crs: pyproj.CRS | None  # of the frames; None where no layer could be placed
+    frames: Mapping[str, gpd.GeoDataFrame]  # the layers that could be read, as in a site
+    elevation: Elevation | None
+    facts: tuple[LayerFacts, ...]  # one for each layer that was found, in the contract's order
+    remarks: tuple[Remark, ...]  # faults, doubts, notes; within each by layer
 
 
 def read_site(folder: Path, settings: Settings) -> Site:
@@ -65,12 +85,6 @@ def read_site(folder: Path, settings: Settings) -> Site:
 def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Remark, ...]]:
     """The same reading for people who want to know: faults are told, not raised.
 
-    Parameters
-    ----------
-    folder : Path
-        Files of one community; each layer is found by name or through ``settings.input``.
-    settings : Settings
-
     Returns
     -------
     Site or None
@@ -83,19 +97,35 @@ def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Rem
     DataError
         The folder is missing or is no folder.
     """
+    found = examine_folder(folder, settings)
+    return found.site, found.remarks
+
+
+def examine_folder(folder: Path, settings: Settings) -> Reading:
+    """Read all that can be read, whatever is at fault beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        Files of one community; each layer is found by name or through ``settings.input``.
+    settings : Settings
+
+    Raises
+    ------
+    DataError
+        The folder is missing or is no folder.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds the community's layers")
     sources, remarks = find_sources(folder, settings)
-    layers, said = _read_layers(sources, settings)
+    layers, facts, said = _read_layers(sources, settings)
     remarks += said
     if "alleys" not in sources and not any(each.layer == "alleys" for each in remarks):
         remarks.append(_no_alleys(folder, sources))
-    crs: pyproj.CRS | None = None
-    frames: dict[str, gpd.GeoDataFrame] = {}
-    if "alleys" in layers:
-        crs, frames, said = _placed_layers(layers, max_access_m=settings.input.max_access_m)
-        remarks += said
+    broken = frozenset(each.layer for each in remarks if each.kind == "fault") - frozenset(layers)
+    crs, frames, said = _placed_layers(layers, broken=broken, max_access_m=settings.input.max_access_m)
+    remarks += said
     elevation = None
     if crs is not None and "elevation" in sources and "boundary" in frames:
         from spatial.load.elevation import read_elevation
@@ -104,23 +134,28 @@ def check_site(folder: Path, settings: Settings) -> tuple[Site | None, tuple[Rem
         elevation, said = read_elevation(sources["elevation"], crs, bounds, settings)
         remarks += said
     told = _in_order(remarks)
-    if crs is None or any(each.kind == "fault" for each in told):
-        return None, told
     ordered = {name: frames[name] for name in LAYERS if name in frames}
-    inputs = hashed(folder, sources.values())
-    return Site(_community(folder, settings), crs, ordered, elevation, inputs, told), told
+    site = None
+    if crs is not None and not any(each.kind == "fault" for each in told):
+        inputs = hashed(folder, sources.values())
+        site = Site(_community(folder, settings), crs, ordered, elevation, inputs, told)
+    return Reading(_community(folder, settings), site, crs, ordered, elevation, facts, told)
 
 
-def _read_layers(sources: dict[str, Source], settings: Settings) -> tuple[dict[str, ReadLayer], list[Remark]]:
-    layers, remarks = {}, []
+def _read_layers(
+    sources: dict[str, Source], settings: Settings
+) -> tuple[dict[str, ReadLayer], tuple[LayerFacts, ...], list[Remark]]:
+    layers, facts, remarks = {}, [], []
     for name, source in sources.items():
         if name == "elevation":
+            facts.append(LayerFacts(name, source))
             continue
-        layer, said = read_layer(name, source, settings)
+        layer, known, said = read_layer(name, source, settings)
+        facts.append(known)
         remarks += said
         if layer is not None:
             layers[name] = layer
-    return layers, remarks
+    return layers, tuple(facts), remarks
 
 
 def _no_alleys(folder: Path, sources: dict[str, Source]) -> Remark:
@@ -135,17 +170,22 @@ def _no_alleys(folder: Path, sources: dict[str, Source]) -> Remark:
 
 
 def _placed_layers(
-    layers: dict[str, ReadLayer], *, max_access_m: float
+    layers: dict[str, ReadLayer], *, broken: frozenset[str], max_access_m: float
 ) -> tuple[pyproj.CRS | None, dict[str, gpd.GeoDataFrame], list[Remark]]:
-    """All layers in the metric system of the alleys, completed from each other."""
-    alleys = layers["alleys"]
+    """All layers in the metric system of the alleys, completed from each other.
+
+    Without alleys the first layer's system serves, so that the faults of the others are found.
+    """
+    if not layers:
+        return None, {}, []
+    main = layers.get("alleys") or next(iter(layers.values()))
     try:
-        crs = working_crs(alleys.crs, middle_of(alleys.geometry))
+        crs = working_crs(main.crs, middle_of(main.geometry))
     except DataError as error:
-        return None, {}, [fault("crs-misfit", str(error), layer="alleys")]
+        return None, {}, [fault("crs-misfit", str(error), layer=main.name)]
     remarks = []
-    if not crs.equals(alleys.crs, ignore_axis_order=True):
-        text = f"{crs_name(alleys.crs)} does not measure in metres; planned in {crs_name(crs)}"
+    if not crs.equals(main.crs, ignore_axis_order=True):
+        text = f"{crs_name(main.crs)} does not measure in metres; planned in {crs_name(crs)}"
         remarks.append(note("crs-chosen", text))
     frames = {}
     for name, layer in layers.items():
@@ -154,8 +194,9 @@ def _placed_layers(
         if frame is not None:
             frames[name] = frame
     if "alleys" not in frames:
-        return None, frames, remarks
-    frames, said = complete_layers(frames, crs, max_access_m=max_access_m)
+        return crs, frames, remarks
+    broken |= frozenset(layers) - frozenset(frames)
+    frames, said = complete_layers(frames, crs, broken=broken, max_access_m=max_access_m)
     return crs, frames, remarks + said
 
 

@@ -44,7 +44,7 @@ _FLATS = frozenset(("apartments", "block", "dormitory", "住宅楼", "公寓", "
 
 
 def complete_layers(
-    layers: Layers, crs: pyproj.CRS, *, max_access_m: float
+    layers: Layers, crs: pyproj.CRS, *, broken: frozenset[str] = frozenset(), max_access_m: float
 ) -> tuple[dict[str, gpd.GeoDataFrame], list[Remark]]:
     """Fill in what can be told from the other layers, and check that they belong together.
 
@@ -56,6 +56,8 @@ def complete_layers(
     ----------
     layers : mapping
         Checked layers in ``crs``, ``alleys`` among them.
+    broken : set of str
+        Layers that are there and can't be used: they are not made from the others.
     max_access_m : float
         Households farther than this from every alley are not served. [m]
 
@@ -66,8 +68,15 @@ def complete_layers(
         Fault ``alleys-incomplete`` where more than half of the households are not served.
     """
     full, remarks = dict(layers), _apart(layers)
-    steps = (_united_groups, _estimated_households, _grouped_households, _one_boundary)
-    for step in steps:
+    steps = {
+        _united_groups: "groups",
+        _estimated_households: "households",
+        _grouped_households: "groups",
+        _one_boundary: "boundary",
+    }
+    for step, about in steps.items():
+        if about in broken:
+            continue
         changed, said = step(full, crs)
         full |= changed
         remarks += said
@@ -229,7 +238,7 @@ def _incomplete(layers: Layers, max_access_m: float) -> list[Remark]:
 
 def _outside(layers: Layers) -> list[Remark]:
     households = layers.get("households")
-    if households is None:
+    if households is None or "boundary" not in layers:
         return []
     area = layers["boundary"].geometry.iloc[0]
     shapely.prepare(area)

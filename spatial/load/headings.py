@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from spatial.errors import Remark, fault, note
 from spatial.schema import LAYERS, PERSONAL_HEADINGS, Column
 
-__all__ = ["Pair", "coordinate_headings", "layer_named", "match_columns", "nearest", "unread", "wrong_units"]
+__all__ = [
+    "Pair",
+    "coordinate_headings",
+    "guessed_columns",
+    "layer_named",
+    "match_columns",
+    "nearest",
+    "unread",
+    "wrong_units",
+]
 
 #: How units are written in headings and cells, by the contract's unit.
 UNIT_WORDS = {
@@ -136,6 +145,17 @@ def _faults_of_named(layer: str, headings: Sequence[str], named: Mapping[str, st
               column=name, remedy=f"its headings: {', '.join(headings[:12])}")
         for name, heading in named.items() if heading not in headings
     ]  # fmt: skip
+
+
+def guessed_columns(layer: str, chosen: Mapping[str, str], *, named: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns whose heading is an alias: neither the contract's own name nor named in the settings."""
+    return tuple(
+        column.name
+        for column in LAYERS[layer].columns
+        if column.name in chosen
+        and column.name not in named
+        and plain(_without_bracket(chosen[column.name])) not in (plain(column.name), plain(column.zh))
+    )
 
 
 def wrong_units(layer: str, chosen: Mapping[str, str]) -> list[Remark]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spatial.crs import change_crs, crs_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
+from spatial.load.facts import LayerFacts, layer_facts
 from spatial.load.formats import read_source
 from spatial.load.headings import match_columns, unread, wrong_units
 from spatial.load.raw import RawLayer, Source
@@ -57,13 +58,16 @@ class ReadLayer:
     datum: str | None
 
 
-def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer | None, list[Remark]]:
+def read_layer(
+    name: str, source: Source, settings: Settings
+) -> tuple[ReadLayer | None, LayerFacts, list[Remark]]:
     """Read and check one layer by itself.
 
     Returns
     -------
     ReadLayer or None
         None where its geometry or system is at fault or it is empty; faulty cells are empty.
+    LayerFacts
     list of Remark
     """
     spec = settings.input.layers.get(name, InputLayer())
@@ -74,8 +78,12 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
             encoding=spec.encoding,
         )
     except DataError as error:
-        return None, [fault("file-unreadable", str(error), layer=name)]
+        return None, LayerFacts(name, source), [fault("file-unreadable", str(error), layer=name)]
     chosen, remarks = match_columns(name, raw.headings, named=spec.columns)
+    id_column = LAYERS[name].id_column
+    labels = row_labels(raw.values.get(id_column) if id_column else None, len(raw.geometry))
+    crs, said_of_crs = _layer_crs(name, raw, spec, settings)
+    facts = layer_facts(name, source, raw, labels, spec, settings, columns=chosen, crs=crs)
     odd_units = wrong_units(name, chosen)
     remarks += odd_units + unread(name, raw.headings, raw.read)
     if raw.encoding:
@@ -83,31 +91,27 @@ def read_layer(name: str, source: Source, settings: Settings) -> tuple[ReadLayer
         remarks.append(note("encoding-found", text, layer=name))
     remarks += [replace(each, layer=name) for each in raw.said]
     if not len(raw.geometry):
-        return None, [*remarks, _empty(name, source)]
+        return None, facts, [*remarks, _empty(name, source)]
     if raw.n_curves:
-        return None, [*remarks, _curved(name, raw)]
+        return None, facts, [*remarks, _curved(name, raw)]
 
-    id_column = LAYERS[name].id_column
-    labels = row_labels(raw.values.get(id_column) if id_column else None, len(raw.geometry))
     rows = Rows(name, labels)
     judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
     columns, said = read_columns(rows, judged)
     remarks += said + _id_faults(rows, columns)
     shapes, said = clean_shapes(rows, raw.geometry)
-    remarks += said
-    crs, said = _layer_crs(name, raw, spec, settings)
-    remarks += said
+    remarks += said + said_of_crs
     if crs is not None:
         remarks += _astray(rows, raw.geometry, crs)
     if shapes is None or crs is None:
-        return None, remarks
+        return None, facts, remarks
     if not len(shapes.geometry):
-        return None, [*remarks, _empty(name, source)]
-    datum = spec.datum or settings.input.datum
-    remarks += _datum_doubt(name, raw, crs, datum)
+        return None, facts, [*remarks, _empty(name, source)]
+    remarks += _datum_doubt(name, raw, crs, facts.datum)
     columns = {key: each.iloc[shapes.row].reset_index(drop=True) for key, each in columns.items()}
     columns, remarks = _with_ids(name, columns, shapes, labels, remarks)
-    return ReadLayer(name, columns, shapes.geometry, crs, datum), remarks
+    facts = replace(facts, n_used=len(shapes.geometry))
+    return ReadLayer(name, columns, shapes.geometry, crs, facts.datum), facts, remarks
 
 
 def _empty(name: str, source: Source) -> Remark:
