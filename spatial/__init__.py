@@ -12,7 +12,11 @@ They are imported on first use, so that ``import spatial`` costs nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# before any library loads its own PROJ: no grids are fetched, whatever the user's environment says
+os.environ["PROJ_NETWORK"] = "OFF"
 
 _HOMES = {
     "AlleyplanError": "errors",

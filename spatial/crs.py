@@ -2,7 +2,8 @@
 
 Everything is planned in one projected system in metres. A community in China goes to the CGCS2000
 3-degree zone it lies in, any other to its UTM zone, unless its layers already agree on a metric
-system. Nothing is reached over the network: PROJ's own tables only.
+system. Nothing is reached over the network: PROJ's own tables only, no grids fetched. Where those
+tables know no transformation between two datums the result says so.
 
 References
 ----------
@@ -15,20 +16,26 @@ References
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from pyproj.aoi import AreaOfInterest
 from pyproj.exceptions import CRSError, ProjError
+from pyproj.transformer import TransformerGroup
 
 from spatial.errors import DataError
 
 __all__ = [
+    "Change",
     "change_crs",
-    "changed_datum",
+    "coordinate_change",
     "crs_name",
+    "datum_name",
     "is_metric",
     "misfit",
     "parse_crs",
@@ -40,12 +47,19 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+# a file must not make PROJ fetch grids, whatever the user's environment says
+pyproj.network.set_network_enabled(False)
+
 #: Scale may differ from 1 by this much before distances in a projection are no longer metres.
 _SCALE_TOLERANCE = 0.01
+#: No projection is used where its scale is off by this much.
+_SCALE_ABSURD = 0.2
 #: A layer this far outside the area its system is made for was given the wrong system. [degrees]
 _AREA_MARGIN_DEG = 3.0
 
 _WGS84 = pyproj.CRS.from_epsg(4326)
+#: Datums that lie within a metre of each other, though PROJ knows no figure for it.
+_SAME_WITHIN_1_M = ("World Geodetic System 1984", "China 2000", "International Terrestrial Reference Frame")
 
 # ellipsoid of the GCJ-02 formula: Krasovsky 1940
 _GCJ_A_M = 6378245.0
@@ -74,7 +88,10 @@ def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
         return horizontal(crs.sub_crs_list[0])
     flat = crs.to_2d()
     if not (flat.is_geographic or flat.is_projected):
-        raise DataError(f"{crs.name} is neither geographic nor projected; use a national or UTM system")
+        raise DataError(
+            f"{crs.name[:60]} has no place on earth (it is neither geographic nor projected); bring the data "
+            "to a national or UTM system, or state the system that it truly is in"
+        )
     return flat
 
 
@@ -84,32 +101,52 @@ def crs_name(crs: pyproj.CRS) -> str:
     return ":".join(authority) if authority else crs.name
 
 
+def datum_name(crs: pyproj.CRS) -> str:
+    """The name of the datum a system stands on, as ``China 2000``."""
+    return crs.datum.name.removesuffix(" ensemble") if crs.datum is not None else "an unknown datum"
+
+
 def is_metric(crs: pyproj.CRS, xy: tuple[float, float]) -> bool:
-    """Whether lengths near ``xy`` in ``crs`` are metres within 1 %; not so in degrees, feet, Web Mercator."""
+    """Whether lengths near ``xy`` in ``crs`` are metres within 1 %, with x to the east and y to the north.
+
+    Not so in degrees, feet, Web Mercator or systems that count to the west and south.
+    """
     if not crs.is_projected or any(each.unit_conversion_factor != 1.0 for each in crs.axis_info[:2]):
         return False
-    lon, lat = _lon_lat(crs, xy)
-    if not (math.isfinite(lon) and math.isfinite(lat)):
+    if {each.direction for each in crs.axis_info[:2]} != {"east", "north"}:
         return False
+    operation = crs.coordinate_operation
+    if operation is not None and "Pseudo" in operation.method_name:  # true at the equator alone
+        return False
+    return _scale_error(crs, _lon_lat(crs, xy)) <= _SCALE_TOLERANCE
+
+
+def _scale_error(crs: pyproj.CRS, lon_lat: tuple[float, float]) -> float:
+    """How far the scale of a projection there is from 1, infinite where it has none."""
+    if not all(map(math.isfinite, lon_lat)):
+        return math.inf
     try:
-        factors = pyproj.Proj(crs).get_factors(lon, lat)
+        factors = pyproj.Proj(crs).get_factors(*lon_lat)
     except (CRSError, ProjError):
-        return False
+        return math.inf
     scales = (factors.meridional_scale, factors.parallel_scale)
-    return all(math.isfinite(each) and abs(each - 1.0) <= _SCALE_TOLERANCE for each in scales)
+    return max(abs(each - 1.0) for each in scales) if all(map(math.isfinite, scales)) else math.inf
 
 
 def working_crs(crs: pyproj.CRS, xy: tuple[float, float]) -> pyproj.CRS:
     """The metric system to plan in, for a community around ``xy`` given in ``crs``.
 
     ``crs`` itself where it is metric there; in China the CGCS2000 3-degree zone (without zone
-    prefix) [1]_, elsewhere UTM on WGS 84.
+    prefix) [1]_, elsewhere UTM on WGS 84, at the poles its stereographic companion. A community
+    astride two zones is planned in the one of its middle. The wider zones that maps of Norway
+    and Svalbard use are no part of the systems' own areas and are not followed.
     """
     if is_metric(crs, xy):
         return crs
     lon, lat = _lon_lat(crs, xy)
-    if not (-180.0 <= lon <= 180.0 and -80.0 <= lat <= 84.0):
-        raise DataError(f"no metric system is known for longitude {lon:.4f}, latitude {lat:.4f}")
+    if not (math.isfinite(lon) and abs(lat) <= 90.0):
+        raise DataError(f"coordinates around {xy[0]:.8g}, {xy[1]:.8g} have no place in {crs_name(crs)}")
+    lon = (lon + 180.0) % 360.0 - 180.0
     return _china_zone(lon, lat) or _utm_zone(lon, lat)
 
 
@@ -125,6 +162,8 @@ def _china_zone(lon: float, lat: float) -> pyproj.CRS | None:
 
 
 def _utm_zone(lon: float, lat: float) -> pyproj.CRS:
+    if not -80.0 <= lat <= 84.0:
+        return pyproj.CRS.from_epsg(5041 if lat > 0 else 5042)
     zone = min(int((lon + 180.0) // 6.0) + 1, 60)
     return pyproj.CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
@@ -137,6 +176,14 @@ def _lon_lat(crs: pyproj.CRS, xy: tuple[float, float]) -> tuple[float, float]:
     return float(lon), float(lat)
 
 
+@dataclass(frozen=True)
+class Change:
+    """One fixed operation from a system to another, the same for every point."""
+
+    move: Callable[[Floats], Floats]  # (n, 2) -> (n, 2), x east and y north
+    accuracy_m: float | None  # None: no transformation between the datums is known, they are taken as equal
+
+
 def change_crs(
     geometry: NDArray[np.object_], crs: pyproj.CRS, target: pyproj.CRS, *, datum: str | None = None
 ) -> NDArray[np.object_]:
@@ -144,26 +191,84 @@ def change_crs(
 
     Coordinates without an image come back infinite.
     """
-    change = pyproj.Transformer.from_crs(crs, target, always_xy=True)
+    xy = shapely.get_coordinates(geometry)
+    middle = (float(np.median(xy[:, 0])), float(np.median(xy[:, 1]))) if len(xy) else (np.nan, np.nan)
+    return shapely.transform(geometry, coordinate_change(crs, target, middle, datum=datum).move)
+
+
+def coordinate_change(
+    crs: pyproj.CRS,
+    target: pyproj.CRS,
+    xy: tuple[float, float],
+    *,
+    datum: str | None = None,
+    target_datum: str | None = None,
+) -> Change:
+    """The best operation that PROJ's own tables know around ``xy`` (in ``crs``).
+
+    Straight, else through WGS 84: the tables hold no transformation from most old datums to
+    CGCS2000, but several to WGS 84, which is the same within a metre.
+
+    Parameters
+    ----------
+    crs, target : CRS
+    xy : tuple of float
+        Middle of the data, x east and y north; decides between operations for different areas.
+    datum, target_datum : {"wgs84", "cgcs2000", "gcj02", "bd09"}, optional
+        Shifts that coordinates in ``crs`` carry, and that they shall carry in ``target``.
+    """
+    if not {datum, target_datum} & {"gcj02", "bd09"}:
+        return _change(crs, target, xy)
+    there, back = _change(crs, _WGS84, xy), _change(_WGS84, target, _lon_lat(crs, xy))
 
     def move(xy: Floats) -> Floats:
-        return np.column_stack(change.transform(xy[:, 0], xy[:, 1]))
+        lon, lat = there.move(xy).T
+        if datum in ("gcj02", "bd09"):
+            lon, lat = shifted_to_wgs84(lon, lat, datum)
+        if target_datum in ("gcj02", "bd09"):
+            lon, lat = shifted_from_wgs84(lon, lat, target_datum)
+        return back.move(np.column_stack((lon, lat)))
 
-    if datum not in ("gcj02", "bd09"):
-        return shapely.transform(geometry, move)
-    return shapely.transform(geometry, changed_datum(crs, target, datum))
+    return Change(move, _sum(there, back))
 
 
-def changed_datum(crs: pyproj.CRS, target: pyproj.CRS, datum: str) -> Callable[[Floats], Floats]:
-    """The function that takes shifted ``xy`` (n, 2) in ``crs`` to true coordinates in ``target``."""
-    degrees = pyproj.Transformer.from_crs(crs, _WGS84, always_xy=True)
-    change = pyproj.Transformer.from_crs(_WGS84, target, always_xy=True)
+def _change(crs: pyproj.CRS, target: pyproj.CRS, xy: tuple[float, float]) -> Change:
+    lon_lat = _lon_lat(crs, xy)
+    straight = _operation(crs, target, lon_lat)
+    if straight.accuracy_m is not None:
+        return straight
+    there, back = _operation(crs, _WGS84, lon_lat), _operation(_WGS84, target, lon_lat)
+    if _sum(there, back) is None:
+        return straight
+    return Change(lambda xy: back.move(there.move(xy)), _sum(there, back))
+
+
+def _sum(there: Change, back: Change) -> float | None:
+    if there.accuracy_m is None or back.accuracy_m is None:
+        return None
+    return there.accuracy_m + back.accuracy_m
+
+
+def _operation(crs: pyproj.CRS, target: pyproj.CRS, lon_lat: tuple[float, float]) -> Change:
+    """The first of PROJ's operations for this place that needs no grid it does not have."""
+    pyproj.network.set_network_enabled(False)  # nor does it matter what a notebook did meanwhile
+    lon, lat = lon_lat
+    known = math.isfinite(lon) and math.isfinite(lat) and abs(lon) <= 179.0 and abs(lat) <= 89.0
+    area = AreaOfInterest(lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01) if known else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of better operations by grids that are not here
+        group = TransformerGroup(crs, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
+    # accurate ones first; ballparks are last, or alone
+    operation = group.transformers[0]
 
     def move(xy: Floats) -> Floats:
-        lon, lat = degrees.transform(xy[:, 0], xy[:, 1])
-        return np.column_stack(change.transform(*shifted_to_wgs84(lon, lat, datum)))
+        return np.column_stack(operation.transform(xy[:, 0], xy[:, 1]))
 
-    return move
+    if "Ballpark" not in operation.description:
+        # a shift written into the system itself (TOWGS84) has no stated accuracy
+        return Change(move, operation.accuracy if operation.accuracy >= 0 else 1.0)
+    close = all(datum_name(each).startswith(_SAME_WITHIN_1_M) for each in (crs, target))
+    return Change(move, 1.0 if close else None)
 
 
 def misfit(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
@@ -182,14 +287,15 @@ def misfit(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
 
 
 def _fits(crs: pyproj.CRS, x: float, y: float) -> bool:
-    if crs.is_geographic and not (abs(x) <= 180.0 and abs(y) <= 90.0):
+    as_degrees = abs(x) <= 180.0 and abs(y) <= 90.0
+    if crs.is_geographic != as_degrees and not (crs.is_geographic and abs(x) <= 360.0 and abs(y) <= 90.0):
         return False
     lon, lat = _lon_lat(crs, (x, y))
     if not (math.isfinite(lon) and math.isfinite(lat)):
         return False
     area = crs.area_of_use
     if area is None:
-        return True
+        return crs.is_geographic or _scale_error(crs, (lon, lat)) <= _SCALE_ABSURD
     width_deg = (area.east - area.west) % 360.0 or 360.0  # an area may cross the date line
     east_of_west = (lon - area.west + _AREA_MARGIN_DEG) % 360.0
     in_width = east_of_west <= width_deg + 2 * _AREA_MARGIN_DEG

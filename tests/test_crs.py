@@ -1,6 +1,9 @@
 """The metric system chosen, what coordinates look like, and shifted Chinese datums against public vectors."""
 
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pyproj
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from spatial.crs import (
     change_crs,
+    coordinate_change,
     crs_name,
     is_metric,
     misfit,
@@ -65,9 +69,109 @@ def test_a_metric_system_is_kept_as_it_is():
     assert working_crs(crs, (39_509_480.0, 3_497_000.0)) == crs
 
 
-def test_the_poles_have_no_zone():
-    with pytest.raises(DataError, match="no metric system"):
-        working_crs(epsg(4326), (10.0, 88.0))
+@pytest.mark.parametrize(
+    ("lon_lat", "code"),
+    [
+        ((122.2, 30.0), 4550),  # Zhoushan, islands
+        ((109.6, 19.0), 4546),  # Hainan, beside the edge of two zones
+        ((118.49, 31.6), 4548),
+        ((118.51, 31.6), 4549),
+        ((105.0, 29.0), 4544),
+        ((112.34, 16.83), 32649),  # islands outside the area of every 3-degree zone
+        ((106.9, 47.9), 32648),  # Ulaanbaatar
+        ((5.3, 60.4), 32631),  # Bergen: the wider zone 32 is no part of the systems' own areas
+        ((15.6, 78.2), 32633),  # Longyearbyen
+        ((179.97, -16.8), 32760),
+        ((-179.97, -16.8), 32701),  # Taveuni, on both sides of the date line
+        ((180.03, -16.8), 32701),
+        ((36.8, -1.3), 32737),  # Nairobi
+        ((10.0, 88.0), 5041),
+        ((0.0, -90.0), 5042),
+    ],
+)
+def test_edges_islands_hemispheres_and_poles_have_their_system(lon_lat, code):
+    chosen = working_crs(epsg(4326), lon_lat)
+    assert crs_name(chosen) == f"EPSG:{code}"
+    towards_equator = lon_lat[1] + (-0.001 if lon_lat[1] > 0 else 0.001)
+    ends = np.array([shapely.Point(lon_lat), shapely.Point(lon_lat[0], towards_equator)])
+    xy = change_crs(ends, epsg(4326), chosen)
+    assert shapely.distance(*xy) == pytest.approx(111.0, rel=0.011)  # metres on the ground
+
+
+@pytest.mark.parametrize(
+    ("code", "lon_lat", "chosen"),
+    [
+        (3857, (117.1, 31.6), 4548),
+        (3857, (103.8, 1.3), 32648),  # nearly true to scale there, but never meant for measuring
+        (2263, (-74.0, 40.7), 32618),  # US feet
+        (2048, (19.5, -33.9), 32734),  # counts to the west and south
+        (4509, (117.1, 31.6), 4509),  # a 6-degree zone
+        (3067, (26.9, 60.5), 3067),
+    ],
+)
+def test_systems_that_do_not_measure_are_left(code, lon_lat, chosen):
+    crs = epsg(code)
+    ((x, y),) = shapely.get_coordinates(change_crs(np.array([shapely.Point(lon_lat)]), epsg(4326), crs))
+    assert not misfit(crs, (x, y))
+    assert crs_name(working_crs(crs, (x, y))) == f"EPSG:{chosen}"
+
+
+XIAN = (
+    'PROJCS["Xian 1980 / Feixi",GEOGCS["Xian 1980",DATUM["Xian_1980",SPHEROID["IAG 1975",6378140,298.257]{}],'
+    'PRIMEM["Greenwich",0],UNIT["Degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],'
+    'PARAMETER["false_easting",500000],PARAMETER["false_northing",0],PARAMETER["central_meridian",117],'
+    'PARAMETER["scale_factor",1],PARAMETER["latitude_of_origin",0],UNIT["Metre",1]]'
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "xy", "accuracy_m"),
+    [
+        (4490, 4548, (117.1, 31.6), 0.0),
+        (4326, 4548, (117.1, 31.6), 1.0),  # within a metre, says everyone but PROJ's tables
+        (32650, 4548, (509_480.0, 3_497_000.0), 1.0),
+        (2326, 4547, (836_000.0, 819_000.0), 2.0),  # Hong Kong 1980, through WGS 84
+        (2436, 4548, (509_480.0, 3_497_000.0), None),  # Beijing 1954: nothing known around Feixi
+        (2384, 4548, (509_480.0, 3_497_000.0), None),  # Xi'an 1980
+        (XIAN.format(""), 4548, (509_480.0, 3_497_000.0), None),
+        (XIAN.format(",TOWGS84[24,-123,-94,0,0,0,0]"), 4548, (509_480.0, 3_497_000.0), 2.0),
+        (2263, 32618, (1_000_000.0, 200_000.0), 4.0),
+    ],
+)
+def test_how_well_a_transformation_is_known_is_told(source, target, xy, accuracy_m):
+    crs = parse_crs(source if isinstance(source, str) else f"EPSG:{source}")
+    assert coordinate_change(crs, epsg(target), xy).accuracy_m == accuracy_m
+
+
+def test_a_shift_written_into_a_system_is_taken():
+    at = np.array([[509_480.0, 3_497_000.0]])
+    moved = coordinate_change(
+        parse_crs(XIAN.format(",TOWGS84[24,-123,-94,0,0,0,0]")), epsg(4548), tuple(at[0])
+    )
+    taken_as_equal = coordinate_change(parse_crs(XIAN.format("")), epsg(4548), tuple(at[0]))
+    # the shift in metres along the earth's axes, seen from above: east and north
+    lon, lat = np.radians(117.1), np.radians(31.6)
+    east = -24 * np.sin(lon) - 123 * np.cos(lon)
+    north = -np.sin(lat) * (24 * np.cos(lon) - 123 * np.sin(lon)) - 94 * np.cos(lat)
+    assert moved.move(at) - taken_as_equal.move(at) == pytest.approx(np.array([[east, north]]), abs=60.0)
+
+
+def test_no_grid_is_fetched_whatever_the_environment_says():
+    code = (
+        "import pyproj; pyproj.network.set_network_enabled(True)\n"
+        "import spatial.crs as crs, os\n"
+        "assert os.environ['PROJ_NETWORK'] == 'OFF' and not pyproj.network.is_network_enabled()\n"
+        "pyproj.network.set_network_enabled(True)\n"
+        # the best operation needs a grid that is not installed
+        "old, new = crs.parse_crs('EPSG:4267'), crs.parse_crs('EPSG:32618')\n"
+        "change = crs.coordinate_change(old, new, (-74.0, 40.7))\n"
+        "assert change.accuracy_m > 1 and not pyproj.network.is_network_enabled()\n"
+    )
+    words = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PROJ_NETWORK": "ON"}
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_height_system_is_left_behind():
@@ -151,7 +255,28 @@ def test_published_pairs_from_true_to_gcj02_agree(place):
     assert EARTH.inv(*shifted_from_wgs84(lon, lat, "gcj02"), shown_lon, shown_lat)[2].max() < 1e-6
 
 
-@given(lon=st.floats(73.0, 135.0), lat=st.floats(18.0, 53.0), datum=st.sampled_from(["gcj02", "bd09"]))
+@pytest.mark.real
+def test_published_pairs_between_the_shifted_datums_agree(place):
+    path, names = place("china") / "published_pairs.csv", ("lon_in", "lat_in", "lon_out", "lat_out")
+    # their way back from BD-09 is one step only, 5 cm short of the inverse
+    for direction, there, back, off_m in (
+        ("gcj02>bd09", "gcj02", "bd09", 1e-6),
+        ("bd09>gcj02", "bd09", "gcj02", 0.05),
+    ):
+        lon, lat, shown_lon, shown_lat = columns(path, *names, direction=direction)
+        ours = shifted_from_wgs84(*shifted_to_wgs84(lon, lat, there), back)
+        assert len(lon) == 1
+        assert EARTH.inv(*ours, shown_lon, shown_lat)[2].max() < off_m
+
+
+NEAR_THE_KINK = st.floats(-1e-9, 1e-9).map(lambda away: 105.0 + away)
+
+
+@given(
+    lon=st.floats(73.0, 135.0) | NEAR_THE_KINK,
+    lat=st.floats(18.0, 53.0),
+    datum=st.sampled_from(["gcj02", "bd09"]),
+)
 def test_there_and_back_is_where_it_was(lon, lat, datum):
     # 1e-8 m but on the meridian 105 E, where the formula has a kink
     shown = shifted_from_wgs84(np.array([lon]), np.array([lat]), datum)
