@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from geopandas import GeoDataFrame
 from pandas import DataFrame
 
 from spatial.errors import DataError, Remark, doubt, note, one_line
 from spatial.load import write_layers
+from spatial.load.folder import read_plan_layers
+from spatial.schema import PlanColumn, PlanLayer
 from spatial.siting import grid_at
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ _PROPERTIES = ("kind", "note", "time", "community", "plan_id")
 _COLUMNS = (
     *("comment_id", "kind", "note", "time", "plan_id"),
     *("alley_id", "alley", "to_alley_m", "grid_id", "x", "y", "file"),
+)
+_NUMBERS = {"to_alley_m": "float", "grid_id": "int", "x": "float", "y": "float"}
+_LAYER = PlanLayer(
+    "comments",
+    "Point",
+    tuple(PlanColumn(each, _NUMBERS.get(each, "text")) for each in _COLUMNS),  # type: ignore[arg-type]
+    ("comment_id",),
 )
 
 #: A page saves far less than this; a file that is larger was not saved by one.
@@ -134,11 +142,11 @@ def read_comments(folder: Path) -> GeoDataFrame | None:
     path = folder / "comments.gpkg"
     if not path.is_file():
         return None
-    try:
-        rows = pyogrio.read_dataframe(path, layer="comments", fid_as_index=False)
-        return rows[[*_COLUMNS, "geometry"]]
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
-        raise DataError(f"{path} can't be read: {error}; gather the comments again") from None
+    rows = read_plan_layers(path, {"comments": _LAYER}).get("comments")
+    missing = [each for each in (*_COLUMNS, "geometry") if rows is None or each not in rows]
+    if rows is None or missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}; gather the comments again")
+    return rows[[*_COLUMNS, "geometry"]]
 
 
 def comments_csv(comments: GeoDataFrame) -> bytes:

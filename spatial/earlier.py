@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import zipfile
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,8 @@ from scipy.spatial import KDTree
 from spatial.crs import parse_crs
 from spatial.errors import DataError, first_ids
 from spatial.load import Site
+from spatial.load.folder import read_arrays, read_plan_layers, read_summary
+from spatial.schema import PLAN_LAYERS
 from spatial.settings import Settings
 
 __all__ = ["EarlierPlan", "kept_codes", "planned_grids", "read_earlier", "refuse_other"]
@@ -90,23 +89,21 @@ def read_earlier(folder: Path) -> EarlierPlan:
             "give a folder that plan wrote"
         )
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_summary(folder / "summary.json")
         prefix, crs = str(summary["settings"]["community"]["code"]), parse_crs(str(summary["crs"]))
         if summary["grids"] is None:
             raise DataError(f"--keep {folder} has no grids to keep; plan it with grids, or leave --keep out")
-        with closing(
-            sqlite3.connect(f"{(folder / 'plan.gpkg').resolve().as_uri()}?mode=ro", uri=True)
-        ) as file:
-            households = _read(file, "households", "household_id part households grid_id")
-            grids = _read(file, "grids", "grid_id code name kind branch_id worker_id")
-            points = [
-                _read(file, layer, f"{code} x y").rename(columns={code: "code"})
-                if summary[layer] is not None
-                else DataFrame({"code": [], "x": [], "y": []})
-                for layer, code in (("lamps", "lamp_code"), ("boards", "board_code"))
-            ]
+        layers = read_plan_layers(folder / "plan.gpkg", PLAN_LAYERS)
+        households = _read(layers["households"], "household_id part households grid_id")
+        grids = _read(layers["grids"], "grid_id code name kind branch_id worker_id")
+        points = [
+            _read(layers[layer], f"{code} x y").rename(columns={code: "code"})
+            if summary[layer] is not None
+            else DataFrame({"code": [], "x": [], "y": []})
+            for layer, code in (("lamps", "lamp_code"), ("boards", "board_code"))
+        ]
         households = _with_planned(households, folder / "bounds.npz")
-    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"--keep {folder} can't be read as a plan: {error}; plan it again") from None
     tables = (households, grids, *points)
     content = [str(summary["plan_id"]), prefix, *(each.to_csv(index=False) for each in tables)]
@@ -183,27 +180,20 @@ def kept_codes(codes: pd.Series, xy: NDArray[np.float64], earlier: DataFrame) ->
     return pd.Series(out, index=codes.index, dtype="str")
 
 
-def _read(file: sqlite3.Connection, layer: str, columns: str) -> DataFrame:
-    """Columns of a layer, sorted by them, ids as text and numbers of grids as Int64."""
+def _read(rows: DataFrame, columns: str) -> DataFrame:
+    """Columns of a layer, sorted by the first two."""
     names = columns.split()
-    rows = DataFrame(file.execute(f'SELECT {", ".join(names)} FROM "{layer}"').fetchall(), columns=names)
-    types = {
-        **dict.fromkeys(("part", "households", "grid_id", "branch_id", "worker_id"), "Int64"),
-        **dict.fromkeys(("x", "y"), "float64"),
-    }
-    return rows.astype({each: types.get(each, "str") for each in names}).sort_values(
-        names[:2], kind="stable", ignore_index=True
-    )
+    return DataFrame(rows)[names].sort_values(names[:2], kind="stable", ignore_index=True)
 
 
 def _with_planned(households: DataFrame, path: Path) -> DataFrame:
     """The rows with ``planned_id``, empty where the plan does not remember."""
     planned = DataFrame({"household_id": [], "part": [], "planned_id": []})
     if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            if "planned_grid" in stored:
-                names = ("planned_household", "planned_part", "planned_grid")
-                planned = DataFrame({new: stored[old] for new, old in zip(planned, names, strict=True)})
+        stored = read_arrays(path)
+        if "planned_grid" in stored:
+            names = ("planned_household", "planned_part", "planned_grid")
+            planned = DataFrame({new: stored[old] for new, old in zip(planned, names, strict=True)})
     types = {"household_id": "str", "part": "Int64", "planned_id": "Int64"}
     return households.merge(planned.astype(types), how="left", on=["household_id", "part"])
 

@@ -28,6 +28,7 @@ from spatial.earlier import EarlierPlan, kept_codes, planned_grids, refuse_other
 from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
+from spatial.load.folder import read_arrays, read_plan_layers, read_summary
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.notebook import draw_layers, map_layers, plan_html
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanLayer
@@ -458,21 +459,13 @@ def read_plan(folder: Path) -> Plan:
         raise DataError(
             f"{folder} is not a plan folder: {', '.join(missing)} missing; give the folder that plan wrote"
         )
-    try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        path = folder / "plan.gpkg"
-        present = [str(name) for name, _ in pyogrio.list_layers(path)]
-        layers = {name: _read_layer(path, each) for name, each in PLAN_LAYERS.items() if name in present}
-        with np.load(folder / "bounds.npz", allow_pickle=False) as stored:
-            bounds = dict(stored)
-    except (OSError, ValueError, KeyError, pyogrio.errors.DataSourceError) as error:
-        raise DataError(f"{folder} can't be read as a plan: {error}; plan it again") from None
-    return Plan(layers, summary, read_site_layers(folder / "site.gpkg"), bounds)
-
-
-def _read_layer(path: Path, layer: PlanLayer) -> Any:
-    rows = pyogrio.read_dataframe(path, layer=layer.name, fid_as_index=False)
-    return _conform(rows, layer)
+    layers = read_plan_layers(folder / "plan.gpkg", PLAN_LAYERS)
+    return Plan(
+        {name: _conform(rows, PLAN_LAYERS[name]) for name, rows in layers.items()},
+        read_summary(folder / "summary.json"),
+        read_site_layers(folder / "site.gpkg"),
+        read_arrays(folder / "bounds.npz"),
+    )
 
 
 def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
-import numpy as np
 import pandas as pd
-import pyogrio
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spatial.audit.compare import figures_differ
 from spatial.errors import DataError, Remark, fault
 from spatial.load import Site, read_site_layers
+from spatial.load.folder import read_arrays, read_plan_layers, read_summary
 from spatial.network import AlleyNetwork, build_network
 from spatial.schema import PLAN_LAYERS, SUMMARY, PlanLayer
 from spatial.settings import Settings
@@ -41,9 +36,6 @@ _SECTION_LAYERS = {
     "boards": ("boards", "households"),
     "facilities": ("facilities", "facility_walks"),
 }
-
-
-_DTYPES = {"text": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -99,12 +91,12 @@ def read_book(folder: Path) -> Book:
         raise DataError(
             f"{folder} is not a plan folder: {', '.join(missing)} missing; give the folder that plan wrote"
         )
-    summary = _read_summary(folder / "summary.json")
+    summary = read_summary(folder / "summary.json")
     return Book(
-        layers=_read_layers(folder / "plan.gpkg"),
+        layers=read_plan_layers(folder / "plan.gpkg", PLAN_LAYERS),
         summary=summary,
-        site=_read_site(folder / "site.gpkg"),
-        bounds=_read_bounds(folder / "bounds.npz"),
+        site=read_site_layers(folder / "site.gpkg"),
+        bounds=read_arrays(folder / "bounds.npz"),
         settings=_read_settings(summary),
     )
 
@@ -185,64 +177,9 @@ def _plan_id(summary: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([about, planned], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _read_summary(path: Path) -> dict[str, Any]:
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path} can't be read as a plan's summary: {error}") from None
-    if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
-        raise DataError(f"{path} is no summary of a plan: it has no settings")
-    return summary
-
-
 def _read_settings(summary: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(summary["settings"])
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise DataError("summary.json carries settings that can't be used", faults) from None
-
-
-def _read_layers(path: Path) -> dict[str, Any]:
-    try:
-        names = [str(name) for name, _ in pyogrio.list_layers(path) if name in PLAN_LAYERS]
-        layers = {name: _typed(gpd.read_file(path, layer=name), PLAN_LAYERS[name]) for name in names}
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            rows = {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
-    except (
-        pyogrio.errors.DataSourceError,
-        pyogrio.errors.DataLayerError,
-        ValueError,
-        sqlite3.Error,
-    ) as error:
-        raise DataError(f"{path} can't be read: {error}; plan again") from None
-    # a reader believes the count stored beside a table, which other programs don't always keep
-    short = [
-        f"{name} has {rows[name]} rows, {len(layers[name])} are read"
-        for name in names
-        if rows[name] != len(layers[name])
-    ]
-    if short:
-        raise DataError(f"{path} can't be read as a whole; save it anew", short)
-    return layers
-
-
-def _typed(rows: Any, layer: PlanLayer) -> Any:
-    """The columns of the contract in its types, whatever the file made of empty cells."""
-    known = {each.name: _DTYPES[each.dtype] for each in layer.columns if each.name in rows}
-    return rows.astype(known)
-
-
-def _read_site(path: Path) -> Site:
-    try:
-        return read_site_layers(path)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
-        raise DataError(f"{path} can't be read: {error}") from None
-
-
-def _read_bounds(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} can't be read: {error}") from None

@@ -36,6 +36,7 @@ class Format:
     read: Read | None = None  # source, wanted columns, stated encoding; None for a raster
     starts: tuple[bytes, ...] = ()  # one of these begins a file of this format; none: it is plain text
     tables: Callable[[Path], tuple[str, ...]] = _one_table  # of a checked file, in the order of their names
+    most_mb: int = 64  # a larger file is refused unread; text unfolds to a dozen times its size
 
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -43,10 +44,10 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NO_TEXT = (b"SQLite format 3\0", b"PK\x03\x04", *_TIFF_STARTS, b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 
 _FORMATS = (
-    Format("GeoPackage", (".gpkg",), read_geopackage, (b"SQLite format 3\0",), feature_tables),
+    Format("GeoPackage", (".gpkg",), read_geopackage, (b"SQLite format 3\0",), feature_tables, most_mb=1000),
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv",), read_csv),
-    Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS),
+    Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),
 )
 #: Endings of the files that are read, in lower case.
 ENDINGS = tuple(ending for each in _FORMATS for ending in each.endings)
@@ -68,18 +69,24 @@ def check_file(path: Path) -> None:
     Raises
     ------
     DataError
-        A pipe, device, folder or dead link, an unreadable file, or one that begins like another format.
+        A pipe, device, folder or dead link, an unreadable file, one that begins like another format or
+        one that is larger than any community's.
     """
+    kind = format_of(path)
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
             raise DataError(f"{path.name} is not a plain file")
+        if about.st_size > kind.most_mb * 1e6:
+            raise DataError(
+                f"{path.name} has {about.st_size / 1e6:,.0f} MB, more than the {kind.most_mb:,} MB of any "
+                f"{kind.name} that is read; leave only this community in it"
+            )
         with path.open("rb") as stream:
             head = stream.read(100)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         reason = getattr(error, "strerror", None) or "a loop of links"
         raise DataError(f"{path.name} can't be read: {reason}") from None
-    kind = format_of(path)
     if not head:
         raise DataError(f"{path.name} is empty (0 bytes)")
     if kind.starts and not head.startswith(kind.starts):

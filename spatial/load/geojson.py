@@ -12,8 +12,8 @@ import shapely
 from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
-from spatial.errors import DataError
-from spatial.load.raw import Choose, RawLayer, Source, file_text, objects
+from spatial.errors import DataError, one_line
+from spatial.load.raw import Choose, RawLayer, Source, file_text, objects, refuse_more
 
 __all__ = ["read_geojson"]
 
@@ -21,8 +21,10 @@ __all__ = ["read_geojson"]
 def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
     path = source.path
     text, used = file_text(path, encoding)
+    # each list, object and member takes some memory, however little text
+    refuse_more(path.name, n_values=3 * text.count("{") + text.count("[") + text.count(","))
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not valid JSON: {error}") from None
     features = document.get("features") if isinstance(document, dict) else None
@@ -30,13 +32,24 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
         raise DataError(f"{path.name} is not a GeoJSON FeatureCollection; export the layer as GeoJSON")
     properties = [p if isinstance(p := each.get("properties"), dict) else {} for each in features]
     headings = sorted({key for each in properties for key in each})  # not in the order of rows
+    refuse_more(path.name, n_headings=len(headings))
     chosen = choose(headings)
     values = {name: objects([each.get(key) for each in properties]) for name, key in chosen.items()}
     # GEOS reads the numbers itself; a number in JSON is a double either way
     parts = [None if each.get("geometry") is None else json.dumps(each["geometry"]) for each in features]
-    geometry = shapely.from_geojson(objects(parts), on_invalid="ignore")
+    with np.errstate(all="ignore"):  # numbers beyond all measure are told as no geometry
+        geometry = shapely.from_geojson(objects(parts), on_invalid="ignore")
     crs = _geojson_crs(document, geometry)
     return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), used)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One object; a key that stands in it twice would lose a value in silence."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {one_line(next(key for key in keys if keys.count(key) > 1))!r} stands twice")
+    return found
 
 
 def _geojson_crs(document: Mapping[str, Any], geometry: NDArray[np.object_]) -> pyproj.CRS | None:

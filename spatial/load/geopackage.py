@@ -1,6 +1,7 @@
 """GeoPackage, read as the SQLite table it is.
 
-Every row counts, whatever its stored feature count says, and views are never run.
+Every row counts, whatever its stored feature count says. Only tables are read: views, which could run
+for ever, virtual tables, generated columns and triggers never are.
 """
 
 from __future__ import annotations
@@ -14,71 +15,92 @@ from typing import Any
 
 import numpy as np
 import pyproj
-import shapely
 from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError
-from spatial.load.raw import Choose, RawLayer, Source, decoder
+from spatial.load.raw import Choose, RawLayer, Source, decoder, from_wkb, refuse_more
 
-__all__ = ["feature_tables", "read_geopackage", "read_rows"]
+__all__ = ["data_tables", "feature_tables", "read_geopackage", "read_rows", "read_table"]
 
 _ENVELOPE_BYTES = np.array([0, 32, 48, 48, 64, 0, 0, 0])
 _CURVES = frozenset({8, 9, 10, 11, 12, 13, 14})
+_MOST_TABLES = 1000
+_MOST_VALUE_BYTES = 50_000_000
+#: Steps of SQLite to look up what a file says of its tables; a damaged or made-up file could need for ever.
+_MOST_STEPS = 20_000_000
+_JOURNAL_START = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_PRAGMA})
 
 
 def feature_tables(path: Path) -> tuple[str, ...]:
     """The tables with geometry in a checked file, in the order of their names."""
+    return data_tables(path, kinds=("features",))
+
+
+def data_tables(path: Path, *, kinds: tuple[str, ...] = ("features", "attributes")) -> tuple[str, ...]:
+    """The true tables that a checked file lists as data of these kinds, in the order of their names."""
     with _opened(path) as database:
-        return tuple(_feature_tables(database))
+        true = _true_tables(database)
+        rows = database.execute("SELECT table_name, data_type FROM gpkg_contents").fetchmany(_MOST_TABLES + 1)
+        if len(true) > _MOST_TABLES or len(rows) > _MOST_TABLES:
+            raise DataError(f"{path.name} has more than {_MOST_TABLES:,} tables; leave only the layers in it")
+        return tuple(sorted({name for name, kind in rows if kind in kinds and name in true}))
+
+
+def _true_tables(database: sqlite3.Connection) -> set[str]:
+    rows = database.execute("SELECT name, type, sql FROM sqlite_master").fetchmany(10 * _MOST_TABLES)
+    return {
+        name for name, kind, sql in rows if kind == "table" and str(sql).upper().startswith("CREATE TABLE")
+    }
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file as a database that can't be written, with errors told as ours."""
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size > 0:
-        raise DataError(
-            f"{path.name} has changes that are not saved into it yet ({wal.name}); "
-            "close it in QGIS or whatever has it open"
-        )
+    """The file as a database of plain tables that can't be written, with errors told as ours."""
+    _refuse_unsaved(path)
     uri = path.absolute().as_uri() + "?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_VALUE_BYTES)
+            database.set_authorizer(_only_tables)
+            database.set_progress_handler(lambda: True, _MOST_STEPS)
             yield database
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path.name} is damaged or no GeoPackage: {error}") from None
 
 
-def _feature_tables(database: sqlite3.Connection) -> list[str]:
-    """True tables that the file lists as features: a view could run for ever, a virtual table do anything."""
-    return [
-        name
-        for (name,) in database.execute(
-            "SELECT c.table_name FROM gpkg_contents c JOIN sqlite_master m ON m.name = c.table_name "
-            "WHERE c.data_type = 'features' AND m.type = 'table' AND upper(m.sql) LIKE 'CREATE TABLE%' "
-            "ORDER BY c.table_name"
+def _only_tables(action: int, _: Any, __: Any, ___: Any, inside: str | None) -> int:
+    """Whether SQLite may do it: nothing inside a view or trigger, and no function."""
+    return sqlite3.SQLITE_OK if inside is None and action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _refuse_unsaved(path: Path) -> None:
+    """A write-ahead log or a journal beside the file holds changes that the file lacks or has by half."""
+    wal, journal = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
+    unsaved = wal.is_file() and wal.stat().st_size > 0
+    if not unsaved and journal.is_file():
+        with journal.open("rb") as stream:
+            unsaved = stream.read(8) == _JOURNAL_START
+        wal = journal
+    if unsaved:
+        raise DataError(
+            f"{path.name} has changes that are not saved into it yet ({wal.name}); "
+            "close it in QGIS or whatever has it open"
         )
-    ]
 
 
 def read_geopackage(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
     with _opened(source.path) as database:
-        geometry_column, srs_id = _geometry_column(database, source.table)
-        headings = [
-            row[1]
-            for row in database.execute(f"PRAGMA table_info({_quoted(source.table)})")
-            if row[1].lower() not in ("fid", "ogc_fid") and row[1] != geometry_column
-        ]
+        columns = _columns(database, source.table)
+        geometry_column, srs_id = _geometry_column(database, source.table, columns)
+        headings = [each for each in columns if each != geometry_column]
+        refuse_more(str(source), n_headings=len(headings))
         chosen = choose(headings)
-        database.text_factory = decoder(source.path.name, encoding)
-        wanted = ", ".join(_quoted(each) for each in (geometry_column, *chosen.values()))
-        rows = database.execute(f"SELECT {wanted} FROM {_quoted(source.table)}").fetchall()
         crs = _srs(database, srs_id)
-    table = np.empty((len(rows), 1 + len(chosen)), dtype=object)
-    if rows:
-        table[:] = rows
+        database.text_factory = decoder(source.path.name, encoding)
+        table = _values(database, source.table, (geometry_column, *chosen.values()), str(source))
     geometry, n_curves = _gpkg_geometry(table[:, 0], source)
     values = {name: table[:, 1 + i] for i, name in enumerate(chosen)}
     return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), n_curves=n_curves)
@@ -87,24 +109,76 @@ def read_geopackage(source: Source, choose: Choose, encoding: str | None) -> Raw
 def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """Rows of a table without geometry in a checked GeoPackage, in the order they were written."""
     with _opened(path) as database:
-        wanted = ", ".join(map(_quoted, columns))
-        return database.execute(f"SELECT {wanted} FROM {_quoted(table)} ORDER BY rowid").fetchall()
+        if table not in _true_tables(database):
+            raise DataError(f"{path.name} has no table {table!r}")
+        return [tuple(each) for each in _values(database, table, columns, path.name)]
+
+
+def read_table(
+    path: Path, table: str
+) -> tuple[dict[str, NDArray[np.object_]], NDArray[np.object_] | None, pyproj.CRS | None]:
+    """Every column of a table of a checked GeoPackage but its row number, by its name; geometry; system.
+
+    Geometry and system are None where it has none.
+    """
+    with _opened(path) as database:
+        columns = _columns(database, table)
+        place = database.execute(
+            "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (table,)
+        ).fetchone() if "gpkg_geometry_columns" in _true_tables(database) else None  # fmt: skip
+        crs = _srs(database, place[1]) if place is not None else None
+        values = _values(database, table, tuple(columns), f"{path.name} ({table})")
+    found = dict(zip(columns, values.T, strict=True))
+    if place is None:
+        return found, None, None
+    if place[0] not in found:
+        raise DataError(f"{path.name} ({table}) has no column {place[0]!r} of geometry")
+    geometry, _ = _gpkg_geometry(found.pop(place[0]), Source(path, table))
+    return found, geometry, crs
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    """The stored columns of a table without its row number."""
+    if table not in _true_tables(database):
+        raise DataError(f"there is no table {table!r}")
+    rows = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
+    return [row[1] for row in rows if row[1].lower() not in ("fid", "ogc_fid")]
+
+
+def _values(
+    database: sqlite3.Connection, table: str, columns: tuple[str, ...], name: str
+) -> NDArray[np.object_]:
+    """The cells of a table, shape (rows, columns), in the order in which they are stored."""
+    database.set_progress_handler(None, 0)  # each row is counted below
+    rows: list[tuple[Any, ...]] = []
+    n_bytes = 0
+    for row in database.execute(f"SELECT {', '.join(map(_quoted, columns))} FROM {_quoted(table)}"):
+        rows.append(row)
+        for each in row:
+            if isinstance(each, bytes | str):
+                n_bytes += len(each)
+        if n_bytes > _MOST_VALUE_BYTES or len(rows) % 1000 == 0:
+            refuse_more(name, n_values=len(rows) * len(columns), n_bytes=n_bytes)
+    cells = np.empty((len(rows), len(columns)), dtype=object)
+    if rows:
+        cells[:] = rows
+    return cells
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _geometry_column(database: sqlite3.Connection, table: str) -> tuple[str, int]:
+def _geometry_column(database: sqlite3.Connection, table: str, columns: list[str]) -> tuple[str, Any]:
     row = database.execute(
         "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (table,)
     ).fetchone()
-    if row is None:
+    if row is None or row[0] not in columns:
         raise DataError(f"table {table} is listed as features but names no geometry column")
     return row
 
 
-def _srs(database: sqlite3.Connection, srs_id: int) -> pyproj.CRS | None:
+def _srs(database: sqlite3.Connection, srs_id: Any) -> pyproj.CRS | None:
     """The system of a row of ``gpkg_spatial_ref_sys``; None where it is undefined (-1, 0)."""
     row = database.execute(
         "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys "
@@ -137,7 +211,7 @@ def _gpkg_geometry(blobs: NDArray[np.object_], source: Source) -> tuple[NDArray[
     wkb = [blob[start:] for blob, start in zip(blobs[given], starts, strict=True)]
     curved = np.array([_wkb_type(each) in _CURVES for each in wkb], dtype=bool)
     plain = np.array([None if bent else each for each, bent in zip(wkb, curved, strict=True)], dtype=object)
-    geometry[given] = shapely.from_wkb(plain, on_invalid="ignore")
+    geometry[given] = from_wkb(plain, source)
     return geometry, int(curved.sum())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,28 @@ from typing import Any
 
 import numpy as np
 import pyproj
+import shapely
 from numpy.typing import NDArray
 
 from spatial.errors import DataError, Remark
 
-__all__ = ["Choose", "RawLayer", "Source", "decoder", "file_text", "objects"]
+__all__ = ["Choose", "RawLayer", "Source", "decoder", "file_text", "from_wkb", "objects", "refuse_more"]
+
+#: What one layer may unfold to, so that a small file can't fill the memory.
+_MOST_VALUES = 6_000_000
+_MOST_BYTES = 250_000_000  # of text and shapes
+_MOST_HEADINGS = 10_000
 
 #: From the headings of a file to those that are wanted: our name → its heading.
 Choose = Callable[[list[str]], Mapping[str, str]]
+
+#: The head of a multipart shape or collection in WKB, plain, Z, M or ZM, in either order of bytes.
+_MULTI = re.compile(
+    rb"\x01(?:[\x04-\x07]\0|[\xec-\xef]\x03|[\xd4-\xd7]\x07|[\xbc-\xbf]\x0b)\0"
+    rb"|\0.\0(?:\0[\x04-\x07]|\x03[\xec-\xef]|\x07[\xd4-\xd7]|\x0b[\xbc-\xbf])",
+    re.DOTALL,
+)
+_SAFE_BYTES, _MOST_NESTED = 50_000, 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,39 @@ def objects(values: list[Any]) -> NDArray[np.object_]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def from_wkb(shapes: NDArray[np.object_], source: Source) -> NDArray[np.object_]:
+    """Geometries from WKB or None, None where it is broken; GEOS would overrun its stack in deep nests.
+
+    Raises
+    ------
+    DataError
+        A shape holds thousands of multipart shapes.
+    """
+    for each in shapes:
+        large = each is not None and len(each) > _SAFE_BYTES and _MULTI.match(each)
+        if large and sum(1 for _ in _MULTI.finditer(each)) > _MOST_NESTED:
+            raise DataError(f"{source}: a shape is nested thousands deep; draw it again")
+    with np.errstate(all="ignore"):
+        return shapely.from_wkb(shapes, on_invalid="ignore")
+
+
+def refuse_more(file: str, *, n_values: int = 0, n_bytes: int = 0, n_headings: int = 0) -> None:
+    """Refuse a layer that unfolds to more than any community has.
+
+    Raises
+    ------
+    DataError
+        Too many cells or coordinates, too long texts and shapes together, or too many columns.
+    """
+    remedy = "leave only this community's rows and columns in it"
+    if n_headings > _MOST_HEADINGS:
+        raise DataError(f"{file} has {n_headings:,} columns, more than {_MOST_HEADINGS:,}; {remedy}")
+    if n_values > _MOST_VALUES:
+        raise DataError(f"{file} unfolds to more than {_MOST_VALUES:,} values; {remedy}")
+    if n_bytes > _MOST_BYTES:
+        raise DataError(f"{file} unfolds to more than {_MOST_BYTES / 1e6:,.0f} MB; {remedy}")
 
 
 def file_text(path: Path, encoding: str | None) -> tuple[str, str]:

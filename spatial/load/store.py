@@ -13,14 +13,14 @@ import geopandas as gpd
 import pandas as pd
 import pyogrio
 import pyproj
-from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError, one_line
+from spatial.load.folder import stored_column
 from spatial.load.formats import check_file, read_source, sources_in
 from spatial.load.geopackage import read_rows
 from spatial.load.raw import Source
-from spatial.load.site import PANDAS_DTYPES, Site, contract_frame
+from spatial.load.site import Site, contract_frame
 from spatial.schema import LAYERS, PLAN_LAYERS
 
 __all__ = ["read_site_layers", "write_layers", "write_site_layers"]
@@ -153,13 +153,7 @@ def _stored_layer(name: str, source: Source, crs: pyproj.CRS) -> gpd.GeoDataFram
     if missing:
         raise DataError(f"{source} lacks the columns {', '.join(missing)}; plan again")
     try:
-        values = {each.name: _stored(each.dtype, raw.values[each.name]) for each in columns}
-    except (ValueError, TypeError) as error:
+        values = {each.name: stored_column(each.dtype, raw.values[each.name]) for each in columns}
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{source} holds a value of another type than was written: {error}") from None
     return contract_frame(name, values, raw.geometry, crs)
-
-
-def _stored(dtype: str, values: NDArray) -> pd.Series:
-    if dtype == "bool":
-        values = pd.array([None if each is None else bool(each) for each in values], dtype="boolean")
-    return pd.Series(values).astype(PANDAS_DTYPES[dtype])
