@@ -482,10 +482,10 @@ def test_a_wrong_crs_is_refused(village, crs, code):
 
 def test_swapped_columns_are_told(village):
     (village / "households.geojson").unlink()
-    (village / "households.csv").write_text(f"id,x,y\nh1,{Y0},{X0}\n")
+    (village / "households.csv").write_text(f"id,东坐标,北坐标\nh1,{Y0},{X0}\n")
     (found,) = faults(village, with_input(households={"crs": CRS})).values()
     assert "swapped" in found.message
-    named = with_input(households={"crs": CRS, "columns": {"x": "y", "y": "x"}})
+    named = with_input(households={"crs": CRS, "columns": {"x": "北坐标", "y": "东坐标"}})
     assert read_site(village, named).layer("households").geometry.iloc[0] == at(0, 0)
 
 

@@ -4,6 +4,8 @@ sources   which file holds which layer
 formats   which reader reads which file
 raw       what a reader is given and gives back
 geopackage, geojson, tables   one reader for each format
+workbook, coordinates         cells of spreadsheets, and coordinates as people write them
+markup    XML and archives within bounds
 headings  which column a heading means
 columns   values of the contract's types
 shapes    flat, single-part, valid geometry

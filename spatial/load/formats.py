@@ -16,7 +16,7 @@ from spatial.errors import DataError
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
 from spatial.load.raw import Choose, RawLayer, Source
-from spatial.load.tables import read_csv
+from spatial.load.tables import read_csv, read_sheet, sheet_names
 
 __all__ = ["ENDINGS", "Format", "check_file", "format_of", "is_read", "read_source", "sources_in"]
 
@@ -40,13 +40,16 @@ class Format:
 
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: Archives (.xlsx, .ods) and the older container of .xls, whichever of their endings a book has.
+_BOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 #: No plain text begins like this: SQLite, archives, TIFF, PDF, pictures.
 _NO_TEXT = (b"SQLite format 3\0", b"PK\x03\x04", *_TIFF_STARTS, b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 
 _FORMATS = (
     Format("GeoPackage", (".gpkg",), read_geopackage, (b"SQLite format 3\0",), feature_tables, most_mb=1000),
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
-    Format("CSV", (".csv",), read_csv),
+    Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
+    Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),
     Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),
 )
 #: Endings of the files that are read, in lower case.

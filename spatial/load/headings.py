@@ -18,7 +18,9 @@ __all__ = [
     "layer_named",
     "match_columns",
     "nearest",
+    "plain",
     "unread",
+    "wkt_heading",
     "wrong_units",
 ]
 
@@ -53,23 +55,32 @@ _OTHER_UNITS = (
 )
 
 _DEGREES = (
-    ("lon", "lng", "long", "longitude", "经度", "wgs84lon", "gpslon"),
-    ("lat", "latitude", "纬度", "wgs84lat", "gpslat"),
+    ("lon", "lng", "long", "longitude", "经度", "东经", "wgs84lon", "gpslon"),
+    ("lat", "latitude", "纬度", "北纬", "wgs84lat", "gpslat"),
 )
-_METRES = (
-    ("x", "easting", "east", "东坐标", "横坐标", "东", "x坐标", "pointx", "xcoord", "coordx"),
-    ("y", "northing", "north", "北坐标", "纵坐标", "北", "y坐标", "pointy", "ycoord", "coordy"),
+_EAST_NORTH = (
+    ("easting", "east", "东坐标", "横坐标", "东"),
+    ("northing", "north", "北坐标", "纵坐标", "北"),
 )
-_BRACKETED = re.compile(r"^(.+?)[(\[【](.*?)[)\]】]$")
+#: East and north to most programs, north and east to Chinese surveyors: the sizes tell.
+_XY = (
+    ("x", "x坐标", "坐标x", "pointx", "xcoord", "coordx"),
+    ("y", "y坐标", "坐标y", "pointy", "ycoord", "coordy"),
+)
+#: Both in one cell, as phones copy them.
+_TOGETHER = ("经纬度", "经纬坐标", "坐标", "lnglat", "lonlat", "latlng", "latlon", "coordinates", "location")
+_WKT = ("wkt", "geometry", "geom", "thegeom", "几何")
+_BRACKETED = re.compile(r"^([^(\[【]+)[(\[【](.*)[)\]】]$")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The two headings that hold coordinates."""
+    """The two headings that hold coordinates; one heading twice where a cell holds both."""
 
     x: str  # east or longitude
     y: str
     degrees: bool
+    stated: bool = True  # which is which
 
 
 def plain(name: str) -> str:
@@ -202,17 +213,23 @@ def unread(layer: str, headings: Sequence[str], read: Sequence[str]) -> list[Rem
 
 
 def coordinate_headings(headings: Sequence[str], named: Mapping[str, str]) -> Pair | None:
-    """The columns of a CSV that hold coordinates: named in the settings, in degrees, or in metres."""
+    """The columns of a table that hold coordinates: named in the settings, in degrees, or in metres."""
     if "x" in named and "y" in named:
         return Pair(named["x"], named["y"], degrees=plain(_without_bracket(named["x"])) in _DEGREES[0])
     by_plain: dict[str, str] = {}
     for heading in headings:
         by_plain.setdefault(plain(_without_bracket(heading)), heading)
-    for spellings in (_DEGREES, _METRES):
+    for spellings in (_DEGREES, _EAST_NORTH, _XY):
         x, y = (next((by_plain[each] for each in names if each in by_plain), None) for names in spellings)
         if x is not None and y is not None:
-            return Pair(x, y, degrees=spellings is _DEGREES)
-    return None
+            return Pair(x, y, degrees=spellings is _DEGREES, stated=spellings is not _XY)
+    both = next((by_plain[each] for each in _TOGETHER if each in by_plain), None)
+    return None if both is None else Pair(both, both, degrees=False, stated=False)
+
+
+def wkt_heading(headings: Sequence[str]) -> str | None:
+    """The column that holds whole geometries as well-known text."""
+    return next((each for each in headings if plain(each) in _WKT), None)
 
 
 def unit_words(column: Column) -> tuple[str, ...]:

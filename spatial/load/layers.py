@@ -73,7 +73,7 @@ def read_layer(
     spec = settings.input.layers.get(name, InputLayer())
     try:
         raw = read_source(
-            source,
+            replace(source, layer=name),
             lambda headings: match_columns(name, headings, named=spec.columns)[0],
             encoding=spec.encoding,
         )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyproj
@@ -15,12 +15,24 @@ from numpy.typing import NDArray
 
 from spatial.errors import DataError, Remark
 
-__all__ = ["Choose", "RawLayer", "Source", "decoder", "file_text", "from_wkb", "objects", "refuse_more"]
+__all__ = [
+    "Choose",
+    "RawLayer",
+    "Source",
+    "decoder",
+    "file_text",
+    "from_wkb",
+    "objects",
+    "once",
+    "refuse_more",
+]
 
 #: What one layer may unfold to, so that a small file can't fill the memory.
 _MOST_VALUES = 6_000_000
 _MOST_BYTES = 250_000_000  # of text and shapes
 _MOST_HEADINGS = 10_000
+
+Made = TypeVar("Made")
 
 #: From the headings of a file to those that are wanted: our name → its heading.
 Choose = Callable[[list[str]], Mapping[str, str]]
@@ -40,6 +52,7 @@ class Source:
 
     path: Path
     table: str = ""  # its name within the file; empty where a file is one table
+    layer: str = ""  # the layer of the contract that is wanted from it
 
     def __str__(self) -> str:
         return f"{self.path.name} ({self.table})" if self.table else self.path.name
@@ -98,6 +111,21 @@ def refuse_more(file: str, *, n_values: int = 0, n_bytes: int = 0, n_headings: i
         raise DataError(f"{file} unfolds to more than {_MOST_VALUES:,} values; {remedy}")
     if n_bytes > _MOST_BYTES:
         raise DataError(f"{file} unfolds to more than {_MOST_BYTES / 1e6:,.0f} MB; {remedy}")
+
+
+def once(read: Callable[[Path], Made]) -> Callable[[Path], Made]:
+    """``read``, which remembers its last file: a drawing of ten layers is parsed once, not ten times."""
+    last: dict[tuple[object, ...], Made] = {}
+
+    def remembered(path: Path) -> Made:
+        state = path.stat()
+        key = (path.absolute(), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+        if key not in last:
+            last.clear()
+            last[key] = read(path)
+        return last[key]
+
+    return remembered
 
 
 def file_text(path: Path, encoding: str | None) -> tuple[str, str]:
