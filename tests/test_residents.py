@@ -18,6 +18,7 @@ from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 
 from spatial.comments import gather_comments
+from spatial.errors import DataError
 from spatial.maps import residents_page
 from spatial.maps.residents import residents_view
 from spatial.plan import Plan, read_plan
@@ -54,6 +55,13 @@ def test_a_place_in_the_alley_knows_its_grid_its_walks_and_its_way_home():
     assert (lit, board, board_m) == (0, 0, round(90 - 5.625 + 2))
     assert first[8:10] == [1, round(20 - 5.625)]
     assert (way, today) == (None, None)  # no entrance, no road: no way to speak of
+
+
+def test_an_order_that_names_a_site_the_plan_does_not_hold_is_refused():
+    plan = _ordered_plan()
+    gone = plan.layers["lamp_ranking"].replace("S7", "S8")
+    with pytest.raises(DataError, match=r"lamp_ranking\.site_id: 1 sites \(S8\)"):
+        residents_view(replace(plan, layers={**plan.layers, "lamp_ranking": gone}))
 
 
 def test_a_grid_of_few_households_tells_no_walk_to_where_it_meets():

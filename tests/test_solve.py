@@ -20,12 +20,14 @@ from scipy.sparse import csgraph
 from spatial.errors import InfeasibleError
 from spatial.solve import (
     Sides,
+    branching,
     capacitated_median,
     cover,
     cover_bound,
     cover_curve,
     max_cover,
     p_median,
+    program,
     set_cover,
     set_partition,
 )
@@ -432,6 +434,71 @@ def test_a_p_median_serves_more_than_it_is_asked_to_where_it_can() -> None:
     assert solution.value == solution.bound == 60.0
 
 
+@given(seed=seeds, n=st.integers(1, 4), whole=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_branching_agrees_with_trying_every_choice(seed: int, n: int, whole: bool) -> None:
+    """From prices of nothing and a bad choice; some rows must have one of the sites they reach."""
+    random = np.random.default_rng(seed)
+    cost = np.sort(random.integers(0, 12, (14, 5)) if whole else 12 * random.random((14, 5)), axis=1)
+    site = np.array([random.permutation(10)[:5] for _ in range(14)])
+    weight = random.integers(1, 6, 14).astype(float)
+    most = np.where(random.random(14) < 0.1, np.inf, 20.0)
+    fixed = np.arange(10) == 3
+    full = np.tile(most[:, None], 10)
+    np.put_along_axis(full, site, cost, axis=1)
+    choices = all_choices(10)
+    choices = choices[choices[:, 3] & ~choices[:, 7] & (choices.sum(axis=1) <= n + 1)]
+    best = (np.where(choices[:, None], full, most[:, None]).min(axis=2) @ weight).min()
+    lists = branching.Lists(np.arange(15) * 5, site.ravel(), cost.ravel().astype(float), weight, most)
+    found = branching.branched(
+        lists,
+        chosen=fixed,
+        value=1e4,  # more than any choice that serves whom it must
+        step=0.999999 if whole else 1e-9,
+        price=np.zeros(14),
+        fixed=fixed,
+        free=~fixed & (np.arange(10) != 7),
+        n=n,
+        effort="normal",
+    )
+    assert found.finished
+    value = float(np.where(found.chosen, full, most[:, None]).min(axis=1) @ weight)
+    assert found.bound == approx(min(best, 1e4))
+    assert value == approx(best)
+
+
+def weakly_bounded() -> tuple[sparse.csr_array, float]:
+    """Four of forty sites for forty rows at random distances, where prices prove little; the optimum."""
+    cost = np.random.default_rng(5).integers(1, 1000, (40, 40)).astype(float)
+    choices = np.array(list(combinations(range(40), 4)))
+    best = min(float(cost[:, each].min(axis=2).sum(axis=0).min()) for each in np.array_split(choices, 200))
+    return stored(cost, cost > 0), best
+
+
+def test_a_limit_of_work_ends_every_stage_with_an_honest_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    walk, best = weakly_bounded()
+    whole = p_median(walk, np.ones(40), n=4, unreached=1e4)
+    assert whole.value == whole.bound == best
+    monkeypatch.setitem(branching.PAIRS, "normal", 1e3)
+    searched = p_median(walk, np.ones(40), n=4, unreached=1e4)
+    assert searched.value == searched.bound == best
+    assert searched.bound_by.startswith("HiGHS")
+    monkeypatch.setitem(program.STEPS, "normal", 1e3)
+    short = p_median(walk, np.ones(40), n=4, unreached=1e4)
+    assert short.bound <= best <= short.value
+    assert short.gap > 0
+
+
+def test_a_search_that_meets_its_turns_tells_what_it_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    walk, best = weakly_bounded()
+    monkeypatch.setitem(branching.PAIRS, "normal", 1e3)
+    monkeypatch.setattr(program, "FEWEST_TURNS", 1)
+    monkeypatch.setattr(program, "TURN", 1e9)
+    short = p_median(walk, np.ones(40), n=4, unreached=1e4)
+    assert short.bound <= best <= short.value
+    assert short.gap > 0
+
+
 def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:
     """Number of sites and all shortest paths. Repeated edges occur: the last counts."""
     numbers = np.array(path.read_text().split(), dtype=np.int64)
@@ -446,7 +513,8 @@ def pmed(path: Path) -> tuple[int, NDArray[np.float64]]:
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("name", "optimum"), [("pmed1", 5819), ("pmed2", 4093), ("pmed3", 4250), ("pmed4", 3034), ("pmed5", 1355)]
+    ("name", "optimum"),
+    [("pmed1", 5819), ("pmed2", 4093), ("pmed3", 4250), ("pmed4", 3034), ("pmed35", 10400)],
 )
 def test_p_median_reaches_the_published_optima(name: str, optimum: int) -> None:
     path = BENCHMARKS / "orlib_pmed" / f"{name}.txt"

@@ -16,6 +16,7 @@ import shapely
 from geopandas import GeoDataFrame, GeoSeries
 from numpy.typing import NDArray
 
+from spatial.errors import DataError, first_ids
 from spatial.maps.sketch import Sketch, View
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
@@ -50,7 +51,13 @@ class Light:
 
 
 def light_of(plan: Plan, network: AlleyNetwork, settings: Settings) -> Light | None:
-    """Light by reach and line of sight; None where no lamps were planned or another model counts."""
+    """Light by reach and line of sight; None where no lamps were planned or another model counts.
+
+    Raises
+    ------
+    DataError
+        The free order names sites that the plan does not hold, as an older or edited plan may.
+    """
     lamps = plan.layers.get("lamps")
     if lamps is None or settings.lamps.model != "reach":
         return None
@@ -77,6 +84,12 @@ def _sites(
         more = plan.site.layer("lamp_sites")[["site_id", "geometry"]]
         more = more[more["site_id"].isin(ranks.index) & ~more["site_id"].isin(sites["site_id"])]
         sites = gpd.GeoDataFrame(pd.concat([sites, more], ignore_index=True), crs=lamps.crs)
+        unknown = ranking["site_id"][~ranking["site_id"].isin(sites["site_id"])]
+        if len(unknown):
+            raise DataError(
+                f"lamp_ranking.site_id: {len(unknown)} sites ({first_ids(unknown)}) are in neither "
+                "lamp_sites nor lamps, so the page can't place them; make the plan anew"
+            )
     rank = sites["site_id"].map(ranks).fillna(NEVER).to_numpy(np.int64)
     shining = np.arange(len(sites)) < len(lamps)
     standing = shining.copy()

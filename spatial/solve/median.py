@@ -5,9 +5,10 @@ Three steps, each on what the one before leaves:
 1. Greedy start and swaps give a choice.
 2. A Lagrangian bound, by subgradient on the prices of the assignment [1]_, and with it the sites that
    no better choice can use.
-3. If what is left is small enough, the exact programme over nested distances: a variable says that none
-   of somebody's nearest sites is chosen, and weighs the step to the next one. Equal sets of nearest sites
-   are one variable. Only the nearest few are modelled; whoever ends beyond them gets more.
+3. Branch and bound on the sites, by the same prices; where that does not get on and what is left is small
+   enough, the exact programme over nested distances: a variable says that none of somebody's nearest sites
+   is chosen, and weighs the step to the next one. Equal sets of nearest sites are one variable. Only the
+   nearest few are modelled; whoever ends beyond them gets more.
 
 References
 ----------
@@ -26,6 +27,7 @@ from scipy import sparse
 
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
+from spatial.solve.branching import Lists, branched
 from spatial.solve.cover import max_cover, within
 from spatial.solve.program import Program, solve_program, solver_name
 from spatial.solve.sides import Sides
@@ -49,6 +51,7 @@ LOOK = 1.3  # the exact programme begins with the sites within so many times a r
 PATIENCE = 20  # rounds without gain before the step is halved
 SAME_WEIGHT = 1e-9
 SAME_VALUE = 1e-9  # of the value
+BRANCHED = "branch and bound by prices"
 
 
 def p_median(
@@ -130,6 +133,9 @@ def p_median(
         stopped=False,
         duals=np.append(bound.price, bound.far_price),
     )
+    if solution.gap:
+        task = _trimmed(task, solution, bound)
+        solution = _branched(task, solution, effort)
     return solution if solution.gap == 0 else _exact(task, solution, bound, effort=effort, seed=seed)
 
 
@@ -324,9 +330,41 @@ def _slopes(task: _Task, bound: _Bound) -> tuple[FloatArray, float]:
     return slope, 0.0 if np.isinf(task.may_be_far) else far - task.may_be_far
 
 
+def _branched(task: _Task, found: Solution, effort: Effort) -> Solution:
+    """Close the gap by branching on the sites; where sides or a share served bind, it is left as it is."""
+    if np.isfinite(task.may_be_far) or len(task.sides.most):
+        return found
+    lists = Lists(task.indptr, task.site, task.cost, task.weight, np.where(task.must, np.inf, task.unreached))
+    answer = branched(
+        lists,
+        chosen=found.chosen,
+        value=found.value,
+        step=1 - 1e-6 if _is_whole(task) else SAME_VALUE * found.value,
+        price=np.minimum(found.duals[:-1], lists.most),
+        fixed=task.fixed,
+        free=task.free,
+        n=task.n,
+        effort=effort,
+    )
+    value = float(task.weight @ _nearest(task, answer.chosen))
+    bound = value if answer.finished else min(max(answer.bound, found.bound), value)
+    return replace(
+        found,
+        chosen=answer.chosen,
+        value=value,
+        bound=bound,
+        gap=gap_between(value, bound, sense="min"),
+        bound_by=BRANCHED if bound > found.bound else found.bound_by,
+    )
+
+
+def _is_whole(task: _Task) -> bool:
+    """Whether every choice costs a whole number."""
+    return all(bool((each == np.rint(each)).all()) for each in (task.cost, task.weight, task.unreached))
+
+
 def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed: int) -> Solution:
     """Close the gap by the exact programme over what the bound leaves, if that is small enough."""
-    task = _trimmed(task, found, bound)
     best, floor, stopped = found.chosen, found.bound, False
     whole = np.diff(task.indptr)
     far_enough = LOOK * np.maximum(np.minimum(bound.price, task.unreached), _nearest(task, best))

@@ -10,8 +10,8 @@ The way is the same for every problem and stays short at every size:
    that sum, bounds the whole: a full proof where it closes, an honest gap where it does not.
 4. Repeat with a larger core until it closes or the work allowed is used up.
 
-Work is counted in cores and search nodes. A stop by the clock exists for safety alone, and a result
-that met it says so.
+Work is counted in cores, search nodes and steps of the simplex. A stop by the clock exists for safety
+alone, and a result that met it says so.
 
 References
 ----------
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import highspy
 import numpy as np
@@ -52,6 +53,14 @@ CORES: dict[Effort, tuple[int, ...]] = {
     "thorough": (600, 2400, 9600),
 }
 NODES: dict[Effort, int] = {"quick": 200, "normal": 2000, "thorough": 20000}
+STEPS: dict[Effort, float] = {
+    "quick": 5e8,
+    "normal": 5e9,
+    "thorough": 5e10,
+}  # of the simplex × rows, per core
+INNER_STEPS = 500  # of the interior-point method
+TURN, LEAST_TURN = 0.05, 100  # what a turn of the search takes, of the steps of the relaxation, and at least
+FEWEST_TURNS = 10
 SAFETY_S = 1800.0
 WHOLE_SLACK = 1e-6  # a bound of 7.0000001 is a bound of 7
 
@@ -90,6 +99,7 @@ class _Run:
     value: float
     bound: float
     duals: FloatArray
+    steps: int  # of the simplex
 
 
 def solver_name() -> str:
@@ -112,7 +122,8 @@ def solve_program(
     ----------
     program : Program
     effort : {"quick", "normal", "thorough"}
-        Sizes of the cores and search nodes per core.
+        Sizes of the cores, search nodes and steps of the simplex per core. A relaxation that takes more
+        steps gives a bound, and no core is searched if there is a start.
     seed : int
         Of the solver's own choices among equals.
     start : (n,) array, optional
@@ -129,12 +140,14 @@ def solve_program(
     SolverError
         The solver ended without an answer, or the work limit came before any was found.
     """
-    relaxed = _run(program, seed=seed)
+    most_steps = int(STEPS[effort] / max(1, len(program.row_lower)))
+    relaxed = _run(program, seed=seed, max_steps=most_steps)
     if relaxed.status == highspy.HighsModelStatus.kInfeasible:
         raise InfeasibleError("no choice satisfies every requirement")
     duals = _signed(program, relaxed.duals)
     floor, reduced = lagrangian_bound(program, duals)
-    task = _Task(program, floor, reduced, NODES[effort], seed, whole_costs)
+    turns = FEWEST_TURNS + int(most_steps / max(LEAST_TURN, TURN * relaxed.steps))
+    task = _Task(program, floor, reduced, NODES[effort], turns, seed, whole_costs)
     answer = Answer(
         x=np.empty(0) if start is None else start,
         value=np.inf if start is None else float(program.cost @ start),
@@ -144,6 +157,8 @@ def solve_program(
         by_solver=False,
         stopped=relaxed.status == highspy.HighsModelStatus.kTimeLimit,
     )
+    if relaxed.status == highspy.HighsModelStatus.kIterationLimit and start is not None:
+        return answer
     for n_core in CORES[effort]:
         answer = _improve(task, answer, n_core)
         if answer.proved or answer.value - answer.bound <= enough * abs(answer.bound):
@@ -221,6 +236,7 @@ class _Task:
     floor: float  # Lagrangian bound
     reduced: FloatArray
     max_nodes: int
+    max_turns: int
     seed: int
     whole_costs: bool
 
@@ -243,6 +259,7 @@ def _improve(task: _Task, answer: Answer, n_core: int) -> Answer:
         upper=np.where(fixed, at, 1.0),
         choices=True,
         max_nodes=task.max_nodes,
+        max_turns=task.max_turns,
         seed=task.seed,
         start=answer.x if len(answer.x) else None,
     )
@@ -288,11 +305,17 @@ def _run(
     upper: FloatArray | None = None,
     choices: bool = False,
     max_nodes: int = 0,
+    max_turns: int = 0,
+    max_steps: int | None = None,
     seed: int,
     start: FloatArray | None = None,
     corner: bool = False,
 ) -> _Run:
-    """One run of HiGHS: the relaxation, or with ``choices`` the 0-1 programme."""
+    """One run of HiGHS: the relaxation, or with ``choices`` the 0-1 programme.
+
+    ``max_steps`` holds for the relaxation; the search has no count of its own, so its turns are counted: a
+    round of cuts, a try of a heuristic, a node.
+    """
     n = len(program.cost)
     options: dict[str, bool | int | float | str] = {
         "mip_rel_gap": 0.0,
@@ -302,7 +325,16 @@ def _run(
     if not choices and not corner and np.count_nonzero(program.integer) > CORES["quick"][0]:
         # Prices from the middle of the optimal face tell more choices apart than those of a corner.
         options |= {"solver": "ipx", "run_crossover": "off"}
+    if max_steps is not None:
+        options |= {"simplex_iteration_limit": max_steps, "ipm_iteration_limit": INNER_STEPS}
     highs = _solver(seed, **options)
+    if choices:
+        turns = count()
+
+        def stop(event: highspy.HighsCallbackEvent) -> None:
+            event.interrupt(next(turns) >= max_turns)
+
+        highs.cbMipInterrupt.subscribe(stop)
     lower = np.zeros(n) if lower is None else lower
     upper = np.ones(n) if upper is None else upper
     highs.passModel(_model(program, lower, upper, choices=choices))
@@ -348,11 +380,16 @@ def _read(highs: highspy.Highs, program: Program, *, choices: bool) -> _Run:
     """The outcome, its choices rounded to whole numbers; raises on a status that is no outcome."""
     status = highs.getModelStatus()
     known = highspy.HighsModelStatus
-    ended = [known.kOptimal, known.kInfeasible, known.kSolutionLimit, known.kTimeLimit]
+    ended = [known.kOptimal, known.kInfeasible, known.kSolutionLimit, known.kTimeLimit, known.kInterrupt]
     if not choices:
-        ended += [known.kUnknown]  # prices short of the tolerance still give a valid bound
+        ended += [
+            known.kIterationLimit,
+            known.kUnknown,
+        ]  # prices short of the tolerance still give a valid bound
     if status == known.kModelEmpty:
-        return _Run(known.kOptimal, np.zeros(len(program.cost)), 0.0, 0.0, np.zeros(len(program.row_lower)))
+        return _Run(
+            known.kOptimal, np.zeros(len(program.cost)), 0.0, 0.0, np.zeros(len(program.row_lower)), 0
+        )
     if status not in ended:
         raise SolverError(f"{solver_name()} ended with status {highs.modelStatusToString(status)!r}")
     info = highs.getInfo()
@@ -368,4 +405,5 @@ def _read(highs: highspy.Highs, program: Program, *, choices: bool) -> _Run:
         value=float(program.cost @ x) if x is not None else np.inf,
         bound=np.inf if infeasible else (info.mip_dual_bound if choices else -np.inf),
         duals=np.array(solution.row_dual) if len(solution.row_dual) else np.zeros(len(program.row_lower)),
+        steps=max(0, info.simplex_iteration_count),
     )
