@@ -360,7 +360,8 @@ def _branched(task: _Task, found: Solution, effort: Effort) -> Solution:
 
 def _is_whole(task: _Task) -> bool:
     """Whether every choice costs a whole number."""
-    return all(bool((each == np.rint(each)).all()) for each in (task.cost, task.weight, task.unreached))
+    amounts = np.concatenate([task.cost, task.weight, [task.unreached]])
+    return bool((amounts == np.rint(amounts)).all())
 
 
 def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed: int) -> Solution:
