@@ -49,7 +49,8 @@ __all__ = ["Proof", "Work", "prove"]
 _SAME_M = 1e-3  # partitions closer than this are equally good
 _SMOOTH = 0.7  # weight of the best prices so far in those priced next
 _LESS_ROOM = 0.8  # of the room left when last looked, at which it pays to see again what pairs may hold
-_ROUND = 200_000  # steps that the programme of a round is worth
+_ROUND = 200_000  # steps that a round is worth, beside its pricing
+_SIMPLEX = 5_000  # steps that one of the simplex method is worth
 _TAIL = 0.02  # of the room left, at which a relaxation is good enough to go on
 _WHOLE = 1e-6
 _BEGIN = 1000  # columns a relaxation begins with
@@ -67,7 +68,7 @@ class Work:
     """Work allowed, counted in steps."""
 
     nodes: int = 2000  # of the search tree
-    steps: int = 4 * 10**9  # pairs priced, times the nodes of the diagram, times the share they may hold
+    steps: int = 10**10  # pairs priced, times the nodes of the diagram, times the share they may hold
     rounds: int = 200  # of pricing per node
     sets: int = 20_000  # listed at once
     diagram: int = 60_000  # nodes of the diagram
@@ -275,6 +276,7 @@ class _Search:
                 smooth = max(smooth - 0.2, 0.0)
             else:
                 break
+        self.steps += _SIMPLEX * master.steps
         self._keep(columns.take(np.arange(len(known.meet), len(columns.meet))))
         columns = columns.take(np.arange(len(x)))
         self._take_whole(x, columns)
@@ -498,12 +500,14 @@ class _Search:
         lines = np.array([counts[at].count(columns) for at in likely])
         base_m = float(x @ columns.cost_m)
         room_m = max(self.value_m - base_m, _SAME_M)
+        before = master.steps
         if self.large:
             cost_m = master.rounded(lines, value[likely], steps=_GLANCE, afresh=True)
             rise_m = np.clip(cost_m - base_m, 0, room_m)
             first = np.argsort(-rise_m.prod(axis=1), kind="stable")[:_TRIED]
             likely, lines = likely[first], lines[first]
         cost_m = master.rounded(lines, value[likely], afresh=self.large)
+        self.steps += _SIMPLEX * (master.steps - before)
         rise_m = np.clip(cost_m - base_m, room_m / 100, room_m)
         best = likely[int(rise_m.prod(axis=1).argmax())]
         rule, at = counts[best], float(value[best])

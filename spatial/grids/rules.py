@@ -33,7 +33,7 @@ WORK: dict[Effort, Work] = {
         tries=8,
         refine_rounds=100,
         prove_households=600,
-        prove_steps=15 * 10**7,
+        prove_steps=45 * 10**7,
         prove_among=2000,
     ),
     "thorough": Work(
@@ -42,7 +42,7 @@ WORK: dict[Effort, Work] = {
         tries=16,
         refine_rounds=200,
         prove_households=600,
-        prove_steps=4 * 10**9,
+        prove_steps=10**10,
         prove_among=5000,
     ),
 }

@@ -44,6 +44,7 @@ class Columns:
                 np.full(len(every), penalty), np.arange(len(every) + 1), every, np.full(len(every), sign)
             )
         self._n_slack = 2 * len(every)
+        self.steps = 0  # of the simplex method so far
 
     def __repr__(self) -> str:
         return f"Columns({self._highs.getNumRow()} rows, {self._highs.getNumCol() - self._n_slack} columns)"
@@ -66,9 +67,13 @@ class Columns:
             value.astype(np.float64),
         )
 
+    def _run(self) -> None:
+        self._highs.run()
+        self.steps += max(self._highs.getInfo().simplex_iteration_count, 0)
+
     def solve(self) -> tuple[float, Floats, Floats]:
         """Least cost, x of the columns in the order added, and the price of each row."""
-        self._highs.run()
+        self._run()
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverError(
@@ -103,7 +108,7 @@ class Columns:
                 if afresh:
                     highs.setBasis(basis)
                 highs.changeRowBounds(first + row, low, high)
-                highs.run()
+                self._run()
                 infeasible = highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible
                 cost[row, side] = np.inf if infeasible else highs.getInfo().objective_function_value
             highs.changeRowBounds(first + row, -highspy.kHighsInf, highspy.kHighsInf)
