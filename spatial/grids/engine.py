@@ -53,7 +53,6 @@ _FAULTY_TRIES = 2
 _LARGE_ROUNDS = 120  # of the bound of a large component
 _HOUSEHOLD_ROUNDS = 12_000_000  # rounds times households of a very large one, down to the fewest rounds
 _FEWEST_ROUNDS = 40
-_ALL_ROUNDS_TO, _ALL_ROUNDS_TO_WITH_GROUPS = 20_000, 5_000  # households of a component, above which fewer
 
 
 @dataclass(frozen=True)
@@ -302,8 +301,8 @@ def _bounded(sub: Sub, rows: Ints, grid: Ints, rules: Rules) -> _Component:
 def _rounds(households: int, rules: Rules) -> int:
     """Rounds of the bound, fewer of them where a component is large."""
     at_large = max(_FEWEST_ROUNDS, min(_LARGE_ROUNDS, _HOUSEHOLD_ROUNDS // households))
-    all_up_to = _ALL_ROUNDS_TO if rules.group_cost_m == 0 else _ALL_ROUNDS_TO_WITH_GROUPS
-    return max(at_large, rules.work.rounds * min(all_up_to, households) // households)
+    all_to = rules.work.rounds_to if rules.group_cost_m == 0 else rules.work.rounds_to // 4
+    return max(at_large, rules.work.rounds * min(all_to, households) // households)
 
 
 def _bounded_around(sub: Sub, grid: Ints, fixed: Ints, rules: Rules) -> tuple[_Component, ...]:

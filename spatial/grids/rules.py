@@ -16,6 +16,7 @@ class Work:
 
     search: SearchWork
     rounds: int  # of the bound
+    rounds_to: int  # households of a component that has all of them, a quarter of that with a group cost
     tries: int  # of a feasible start
     refine_rounds: int = 0  # of the bound of a component that isn't proved
     prove_households: int = 0  # up to which a component's optimum is proved, if the steps suffice
@@ -25,11 +26,16 @@ class Work:
 
 WORK: dict[Effort, Work] = {
     "quick": Work(
-        SearchWork(8, 3, 120_000, anneals=3, steps=8, household_anneals=12_000), rounds=150, tries=4
+        SearchWork(8, 3, 120_000, anneals=3, steps=8, household_anneals=12_000),
+        rounds=400,
+        rounds_to=5000,
+        tries=4,
+        refine_rounds=100,
     ),
     "normal": Work(
         SearchWork(14, 3, 500_000, anneals=4, steps=10, household_anneals=30_000),
         rounds=400,
+        rounds_to=20_000,
         tries=8,
         refine_rounds=100,
         prove_households=600,
@@ -39,6 +45,7 @@ WORK: dict[Effort, Work] = {
     "thorough": Work(
         SearchWork(40, 8, 800_000, anneals=8, steps=16, household_anneals=60_000),
         rounds=1000,
+        rounds_to=20_000,
         tries=16,
         refine_rounds=200,
         prove_households=600,
