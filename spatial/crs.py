@@ -92,6 +92,10 @@ def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
             f"{crs.name[:60]} has no place on earth (it is neither geographic nor projected); bring the data "
             "to a national or UTM system, or state the system that it truly is in"
         )
+    try:
+        pyproj.Proj(flat)
+    except CRSError:  # a projection of a name that nobody knows
+        raise DataError(f"{crs.name[:60]!r} can't be computed with; state the system, as EPSG:4548") from None
     return flat
 
 

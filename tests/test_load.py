@@ -233,7 +233,7 @@ def test_settings_name_file_layer_and_columns(village):
         ({"alleys": {"file": "/etc/passwd"}}, "input-setting", "in the community folder"),
         ({"alleys": {"file": "http://x/alleys.geojson"}}, "input-setting", "in the community folder"),
         ({"alleys": {"file": "none.gpkg"}}, "input-setting", "No such file"),
-        ({"alleys": {"file": "alleys.shp"}}, "input-setting", "not of a format"),
+        ({"alleys": {"file": "alleys.mif"}}, "input-setting", "not of a format"),
         ({"alleys": {"layer": "roads"}}, "input-setting", "without a file"),
         ({"alleys": {"columns": {"breadth": "name"}}}, "column-unknown", "breadth"),
         ({"alleys": {"columns": {"width_m": "breadth"}}}, "heading-missing", "alley_id, name"),
@@ -263,10 +263,10 @@ def test_unused_and_personal_columns_are_named_but_never_read(village):
 
 
 def test_other_files_are_noted_and_the_usual_company_is_not(village):
-    for name in ("README.md", "village.qgz", ".hidden", "plan.toml", "old.shp", "cities.csv"):
+    for name in ("README.md", "village.qgz", ".hidden", "plan.toml", "old.mif", "cities.csv"):
         (village / name).write_text("x,y,name\n1,2,3\n")
     (note,) = (each for each in read_site(village, DEFAULT).remarks if each.code == "files-unread")
-    assert note.message.endswith(": cities.csv, old.shp")
+    assert note.message.endswith(": cities.csv, old.mif")
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────

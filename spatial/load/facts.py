@@ -75,7 +75,7 @@ def layer_facts(
         datum=spec.datum or settings.input.datum,
         datum_by="settings" if spec.datum or settings.input.datum else "",
         encoding=raw.encoding or spec.encoding or "UTF-8",
-        encoding_by="guessed" if raw.encoding else "settings" if spec.encoding else "file",
+        encoding_by=raw.encoding_by if raw.encoding else "settings" if spec.encoding else "file",
         columns=dict(columns),
         guessed=guessed_columns(name, columns, named=spec.columns),
         labels=labels,

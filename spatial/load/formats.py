@@ -8,7 +8,7 @@ leave the file.
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +16,29 @@ from spatial.errors import DataError
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
 from spatial.load.raw import Choose, RawLayer, Source
+from spatial.load.shapefile import COMPANY, NAME_BYTES, beside_shapefile, read_shapefile
 from spatial.load.tables import read_csv, read_sheet, sheet_names
 
-__all__ = ["ENDINGS", "Format", "check_file", "format_of", "is_read", "read_source", "sources_in"]
+__all__ = [
+    "ENDINGS",
+    "Format",
+    "check_file",
+    "format_of",
+    "in_company",
+    "is_read",
+    "read_source",
+    "sources_in",
+]
 
 Read = Callable[[Source, Choose, str | None], RawLayer]
 
 
 def _one_table(path: Path) -> tuple[str, ...]:
     return ("",)
+
+
+def _alone(path: Path) -> tuple[Path, ...]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,9 @@ class Format:
     starts: tuple[bytes, ...] = ()  # one of these begins a file of this format; none: it is plain text
     tables: Callable[[Path], tuple[str, ...]] = _one_table  # of a checked file, in the order of their names
     most_mb: int = 64  # a larger file is refused unread; text unfolds to a dozen times its size
+    beside: Callable[[Path], tuple[Path, ...]] = _alone  # further files that are read with it
+    company: tuple[str, ...] = ()  # endings of files of its name that belong to it, read or not
+    name_bytes: int | None = None  # longer names of columns are cut
 
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -47,6 +64,16 @@ _NO_TEXT = (b"SQLite format 3\0", b"PK\x03\x04", *_TIFF_STARTS, b"%PDF", b"\x89P
 
 _FORMATS = (
     Format("GeoPackage", (".gpkg",), read_geopackage, (b"SQLite format 3\0",), feature_tables, most_mb=1000),
+    Format(
+        "Shapefile",
+        (".shp",),
+        read_shapefile,
+        (b"\x00\x00\x27\x0a",),
+        most_mb=100,
+        beside=beside_shapefile,
+        company=COMPANY,
+        name_bytes=NAME_BYTES,
+    ),
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
     Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),
@@ -66,8 +93,21 @@ def format_of(path: Path) -> Format:
     return next(each for each in _FORMATS if path.name.lower().endswith(each.endings))
 
 
+def in_company(paths: Collection[Path]) -> frozenset[Path]:
+    """Those of ``paths`` that belong to another of them, as the .dbf of a shapefile does."""
+    taken = {
+        each.name.lower().removesuffix(ending) + companion
+        for each in paths
+        if is_read(each)
+        for ending in format_of(each).endings
+        if each.name.lower().endswith(ending)
+        for companion in format_of(each).company
+    }
+    return frozenset(each for each in paths if each.name.lower() in taken)
+
+
 def check_file(path: Path) -> None:
-    """Refuse what is no plain file, or no file of the format its name claims.
+    """Refuse what is no plain file, or no file of the format its name claims, with all that is read with it.
 
     Raises
     ------
@@ -76,6 +116,19 @@ def check_file(path: Path) -> None:
         one that is larger than any community's.
     """
     kind = format_of(path)
+    head = _head(path, kind)
+    if not head:
+        raise DataError(f"{path.name} is empty (0 bytes)")
+    if kind.starts and not head.startswith(kind.starts):
+        raise DataError(f"{path.name} is not a {kind.name}; export it again")
+    if not kind.starts and head.startswith(_NO_TEXT):
+        raise DataError(f"{path.name} is not {kind.name}; its name claims a format that its content is not")
+    for each in kind.beside(path):
+        _head(each, kind)
+
+
+def _head(path: Path, kind: Format) -> bytes:
+    """The first bytes of a plain file that is not too large."""
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
@@ -86,16 +139,10 @@ def check_file(path: Path) -> None:
                 f"{kind.name} that is read; leave only this community in it"
             )
         with path.open("rb") as stream:
-            head = stream.read(100)
+            return stream.read(100)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         reason = getattr(error, "strerror", None) or "a loop of links"
         raise DataError(f"{path.name} can't be read: {reason}") from None
-    if not head:
-        raise DataError(f"{path.name} is empty (0 bytes)")
-    if kind.starts and not head.startswith(kind.starts):
-        raise DataError(f"{path.name} is not a {kind.name}; export it again")
-    if not kind.starts and head.startswith(_NO_TEXT):
-        raise DataError(f"{path.name} is not {kind.name}; its name claims a format that its content is not")
 
 
 def sources_in(path: Path) -> tuple[Source, ...]:

@@ -7,7 +7,6 @@ for ever, virtual tables, generated columns and triggers never are.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,12 +18,11 @@ from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError
-from spatial.load.raw import Choose, RawLayer, Source, decoder, from_wkb, refuse_more
+from spatial.load.raw import Choose, RawLayer, Source, decoder, objects, refuse_more, wkb_shapes
 
 __all__ = ["data_tables", "feature_tables", "read_geopackage", "read_rows", "read_table"]
 
 _ENVELOPE_BYTES = np.array([0, 32, 48, 48, 64, 0, 0, 0])
-_CURVES = frozenset({8, 9, 10, 11, 12, 13, 14})
 _MOST_TABLES = 1000
 _MOST_VALUE_BYTES = 50_000_000
 #: Steps of SQLite to look up what a file says of its tables; a damaged or made-up file could need for ever.
@@ -209,15 +207,5 @@ def _gpkg_geometry(blobs: NDArray[np.object_], source: Source) -> tuple[NDArray[
         raise DataError(f"{source}: the geometry column holds something else than GeoPackage geometry")
     starts = 8 + _ENVELOPE_BYTES[(flags >> 1) & 7]
     wkb = [blob[start:] for blob, start in zip(blobs[given], starts, strict=True)]
-    curved = np.array([_wkb_type(each) in _CURVES for each in wkb], dtype=bool)
-    plain = np.array([None if bent else each for each, bent in zip(wkb, curved, strict=True)], dtype=object)
-    geometry[given] = from_wkb(plain, source)
-    return geometry, int(curved.sum())
-
-
-def _wkb_type(wkb: bytes) -> int:
-    """ISO or EWKB type number without its dimension, 0 for a broken one."""
-    if len(wkb) < 5:
-        return 0
-    number = struct.unpack("<I" if wkb[0] == 1 else ">I", wkb[1:5])[0]
-    return int((number & 0x0FFFFFFF) % 1000)
+    geometry[given], n_curves = wkb_shapes(objects(wkb), source)
+    return geometry, n_curves

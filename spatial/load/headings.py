@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spatial.errors import Remark, fault, note
+from spatial.load.mojibake import garbled, told_headings
 from spatial.schema import LAYERS, PERSONAL_HEADINGS, Column
 
 __all__ = [
@@ -71,6 +72,7 @@ _XY = (
 _TOGETHER = ("经纬度", "经纬坐标", "坐标", "lnglat", "lonlat", "latlng", "latlon", "coordinates", "location")
 _WKT = ("wkt", "geometry", "geom", "thegeom", "几何")
 _BRACKETED = re.compile(r"^([^(\[【]+)[(\[【](.*)[)\]】]$")
+_OPEN_BRACKET = re.compile(r"[(（\[【][^)）\]】]*$")
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def match_columns(
-    layer: str, headings: Sequence[str], *, named: Mapping[str, str]
+    layer: str, headings: Sequence[str], *, named: Mapping[str, str], name_bytes: int | None = None
 ) -> tuple[dict[str, str], list[Remark]]:
     """Which heading holds which column of the contract.
 
     A heading named in the settings comes first, then the column's own name, its Chinese name
     and its aliases in their order; case, width, spaces, underscores and a unit in brackets do
-    not matter. A heading serves one column.
+    not matter, nor does it that headings were read in the wrong encoding once, if they can be mended.
+    A heading serves one column.
 
     Parameters
     ----------
@@ -119,20 +122,25 @@ def match_columns(
         As they stand in the file.
     named : mapping
         ``[input.<layer>] columns``: our name → the file's heading; also ``x`` and ``y``.
+    name_bytes : int, optional
+        The format cuts longer headings: one of that length may be the beginning of a longer name, if
+        it is that of one column only.
 
     Returns
     -------
     chosen : dict
         Our name → heading.
-    faults : list of Remark
-        Settings that name a column or a heading that does not exist.
+    remarks : list of Remark
+        Faults: settings that name a column or a heading that does not exist, headings that are
+        garbled beyond repair. Notes: headings that were cut or mended.
     """
     columns = LAYERS[layer].columns
-    faults = _faults_of_named(layer, headings, named)
+    garble = garbled(headings)
+    written = {garble.mended.get(each, each): each for each in reversed(headings)}
+    named = {name: written.get(heading, heading) for name, heading in named.items()}
+    remarks = _faults_of_named(layer, headings, named) + told_headings(layer, garble, named=bool(named))
     chosen = {name: heading for name, heading in named.items() if heading in headings}
-    by_plain: dict[str, str] = {}
-    for heading in headings:
-        by_plain.setdefault(plain(_without_bracket(heading)), heading)
+    by_plain = _by_plain(headings)
     for spellings in (lambda c: (c.name,), lambda c: (c.zh,), lambda c: c.aliases):
         for column in columns:
             if column.name in chosen:
@@ -141,7 +149,52 @@ def match_columns(
             free = [each for each in found if each is not None and each not in chosen.values()]
             if free:
                 chosen[column.name] = free[0]
-    return {key: chosen[key] for key in sorted(chosen)}, faults
+    completed = {} if name_bytes is None else _completed(columns, headings, chosen, name_bytes)
+    chosen |= {name: heading for name, (heading, _) in completed.items()}
+    text = "heading {!r} is cut short and was read as {}"
+    notes = [
+        note("heading-cut", text.format(*cut), layer=layer, column=name)
+        for name, cut in sorted(completed.items())
+    ]
+    return {key: chosen[key] for key in sorted(chosen)}, remarks + notes
+
+
+def _by_plain(headings: Sequence[str]) -> dict[str, str]:
+    """From the plain name that a heading has, once mended and without a bracket, to the heading."""
+    garble = garbled(headings)
+    found: dict[str, str] = {}
+    for heading in headings:
+        found.setdefault(plain(_without_bracket(garble.mended.get(heading, heading))), heading)
+    return found
+
+
+def _completed(
+    columns: Sequence[Column], headings: Sequence[str], chosen: Mapping[str, str], name_bytes: int
+) -> dict[str, tuple[str, str]]:
+    """Columns whose heading is cut at ``name_bytes``: the heading, and what it must have been."""
+    found: dict[str, tuple[str, str]] = {}
+    free = [each for each in columns if each.name not in chosen]
+    for heading in headings:
+        begun = plain(_OPEN_BRACKET.sub("", heading))
+        n_bytes = {len(heading.encode(codec, "replace")) for codec in ("utf-8", "gb18030")}
+        cut = any(name_bytes - 3 < n <= name_bytes for n in n_bytes)  # the last character may be lost
+        if heading in chosen.values() or not cut or not begun:
+            continue
+        bracketed = begun != plain(heading)
+        meant = {
+            column.name: spelling
+            for column in free
+            for spelling in (*reversed(column.aliases), column.zh, column.name)
+            if (plain(spelling) == begun if bracketed else _is_begun(spelling, heading, name_bytes))
+        }
+        if len(meant) == 1:
+            ((name, spelling),) = meant.items()
+            found.setdefault(name, (heading, spelling))
+    return found
+
+
+def _is_begun(spelling: str, heading: str, name_bytes: int) -> bool:
+    return len(spelling.encode("utf-8")) > name_bytes and spelling.casefold().startswith(heading.casefold())
 
 
 def _faults_of_named(layer: str, headings: Sequence[str], named: Mapping[str, str]) -> list[Remark]:
@@ -216,9 +269,7 @@ def coordinate_headings(headings: Sequence[str], named: Mapping[str, str]) -> Pa
     """The columns of a table that hold coordinates: named in the settings, in degrees, or in metres."""
     if "x" in named and "y" in named:
         return Pair(named["x"], named["y"], degrees=plain(_without_bracket(named["x"])) in _DEGREES[0])
-    by_plain: dict[str, str] = {}
-    for heading in headings:
-        by_plain.setdefault(plain(_without_bracket(heading)), heading)
+    by_plain = _by_plain(headings)
     for spellings in (_DEGREES, _EAST_NORTH, _XY):
         x, y = (next((by_plain[each] for each in names if each in by_plain), None) for names in spellings)
         if x is not None and y is not None:

@@ -16,8 +16,9 @@ from spatial.crs import change_crs, crs_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
 from spatial.load.facts import LayerFacts, layer_facts
-from spatial.load.formats import read_source
+from spatial.load.formats import format_of, read_source
 from spatial.load.headings import match_columns, unread, wrong_units
+from spatial.load.mojibake import garbled_values, mended_values, told_garble
 from spatial.load.raw import RawLayer, Source
 from spatial.load.rows import Rows
 from spatial.load.shapes import Shapes, clean_shapes, geometric_order, valid_polygons
@@ -71,22 +72,25 @@ def read_layer(
     list of Remark
     """
     spec = settings.input.layers.get(name, InputLayer())
+    name_bytes = format_of(source.path).name_bytes
     try:
         raw = read_source(
             replace(source, layer=name),
-            lambda headings: match_columns(name, headings, named=spec.columns)[0],
+            lambda headings: match_columns(name, headings, named=spec.columns, name_bytes=name_bytes)[0],
             encoding=spec.encoding,
         )
     except DataError as error:
         return None, LayerFacts(name, source), [fault("file-unreadable", str(error), layer=name)]
-    chosen, remarks = match_columns(name, raw.headings, named=spec.columns)
+    chosen, remarks = match_columns(name, raw.headings, named=spec.columns, name_bytes=name_bytes)
+    garble = garbled_values(raw.values)
+    given, raw = raw.values, replace(raw, values=mended_values(raw.values, garble))
     id_column = LAYERS[name].id_column
     labels = row_labels(raw.values.get(id_column) if id_column else None, len(raw.geometry))
     crs, said_of_crs = _layer_crs(name, raw, spec, settings)
     facts = layer_facts(name, source, raw, labels, spec, settings, columns=chosen, crs=crs)
     odd_units = wrong_units(name, chosen)
     remarks += odd_units + unread(name, raw.headings, raw.read)
-    if raw.encoding:
+    if raw.encoding and raw.encoding_by == "guessed" and "encoding-lie" not in {e.code for e in raw.said}:
         text = f"{source.path.name} is not UTF-8 and was read as {raw.encoding}"
         remarks.append(note("encoding-found", text, layer=name))
     remarks += [replace(each, layer=name) for each in raw.said]
@@ -96,6 +100,7 @@ def read_layer(
         return None, facts, [*remarks, _curved(name, raw)]
 
     rows = Rows(name, labels)
+    remarks += told_garble(rows, given, garble)
     judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
     columns, said = read_columns(rows, judged)
     remarks += said + _id_faults(rows, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "objects",
     "once",
     "refuse_more",
+    "wkb_shapes",
 ]
 
 #: What one layer may unfold to, so that a small file can't fill the memory.
@@ -33,6 +35,8 @@ _MOST_BYTES = 250_000_000  # of text and shapes
 _MOST_HEADINGS = 10_000
 
 Made = TypeVar("Made")
+
+_CURVES = frozenset({8, 9, 10, 11, 12, 13, 14})  # type numbers in WKB
 
 #: From the headings of a file to those that are wanted: our name → its heading.
 Choose = Callable[[list[str]], Mapping[str, str]]
@@ -67,7 +71,8 @@ class RawLayer:
     crs: pyproj.CRS | None
     headings: tuple[str, ...]
     read: tuple[str, ...]  # the headings whose values were read
-    encoding: str = ""  # of text that is not UTF-8 and was found out
+    encoding: str = ""  # of text that is not UTF-8
+    encoding_by: str = "guessed"  # or "file": the file says so
     degrees: bool = False  # x and y were found under headings that say longitude and latitude
     n_curves: int = 0  # rows whose curves can't be read; their geometry is None
     said: tuple[Remark, ...] = ()  # repairs, guesses and doubts of the reader; the layer is named later
@@ -94,6 +99,22 @@ def from_wkb(shapes: NDArray[np.object_], source: Source) -> NDArray[np.object_]
             raise DataError(f"{source}: a shape is nested thousands deep; draw it again")
     with np.errstate(all="ignore"):
         return shapely.from_wkb(shapes, on_invalid="ignore")
+
+
+def wkb_shapes(wkb: NDArray[np.object_], source: Source) -> tuple[NDArray[np.object_], int]:
+    """Geometries from WKB, None where there is none or it is broken, and how many are curves (also None)."""
+    curved = np.array([each is not None and _wkb_type(each) in _CURVES for each in wkb], dtype=bool)
+    plain = wkb.copy()
+    plain[curved] = None
+    return from_wkb(plain, source), int(curved.sum())
+
+
+def _wkb_type(wkb: bytes) -> int:
+    """ISO or EWKB type number without its dimension, 0 for a broken one."""
+    if len(wkb) < 5:
+        return 0
+    number = struct.unpack("<I" if wkb[0] == 1 else ">I", wkb[1:5])[0]
+    return int((number & 0x0FFFFFFF) % 1000)
 
 
 def refuse_more(file: str, *, n_values: int = 0, n_bytes: int = 0, n_headings: int = 0) -> None:

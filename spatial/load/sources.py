@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from spatial.errors import DataError, Remark, fault, note
-from spatial.load.formats import ENDINGS, check_file, format_of, is_read, sources_in
+from spatial.load.formats import ENDINGS, check_file, format_of, in_company, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
 from spatial.load.raw import Source
 from spatial.load.site import InputFile
@@ -78,7 +78,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
 def hashed(folder: Path, sources: Iterable[Source]) -> tuple[InputFile, ...]:
     """The files behind ``sources``, each once, with the SHA-256 of their bytes."""
     inputs = []
-    for path in sorted({each.path for each in sources}):
+    paths = {each.path for each in sources}
+    for path in sorted(paths.union(*(format_of(each).beside(each) for each in paths))):
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         inputs.append(InputFile(path.relative_to(folder).as_posix(), digest))
@@ -87,10 +88,13 @@ def hashed(folder: Path, sources: Iterable[Source]) -> tuple[InputFile, ...]:
 
 def _data_files(folder: Path) -> list[Path]:
     """What lies in the folder and is not obviously something else, in the order of names."""
+    there = sorted(folder.iterdir(), key=lambda each: each.name)
+    belonging = in_company(there)
     return [
         path
-        for path in sorted(folder.iterdir(), key=lambda each: each.name)
-        if not path.name.startswith((".", "~"))
+        for path in there
+        if path not in belonging
+        and not path.name.startswith((".", "~"))
         and not path.name.lower().endswith((*_IGNORED_ENDINGS, *_SIDECARS))
         and path.stem.lower() not in _IGNORED_NAMES
         and path.name.lower() not in _IGNORED_NAMES
