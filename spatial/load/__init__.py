@@ -3,7 +3,7 @@
 sources   which file holds which layer
 formats   which reader reads which file
 raw       what a reader is given and gives back
-geopackage, geojson, tables   one reader for each format
+geopackage, geojson, tables, kml   one reader for each format
 workbook, coordinates         cells of spreadsheets, and coordinates as people write them
 markup    XML and archives within bounds
 headings  which column a heading means

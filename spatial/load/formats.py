@@ -15,6 +15,7 @@ from pathlib import Path
 from spatial.errors import DataError
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
+from spatial.load.kml import folders, read_kml
 from spatial.load.raw import Choose, RawLayer, Source
 from spatial.load.shapefile import COMPANY, NAME_BYTES, beside_shapefile, read_shapefile
 from spatial.load.tables import read_csv, read_sheet, sheet_names
@@ -77,6 +78,8 @@ _FORMATS = (
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
     Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),
+    Format("KML", (".kml", ".ovkml"), read_kml, tables=folders),
+    Format("KMZ", (".kmz", ".ovkmz"), read_kml, (b"PK\x03\x04",), folders),
     Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),
 )
 #: Endings of the files that are read, in lower case.

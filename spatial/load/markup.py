@@ -91,7 +91,7 @@ def archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{path.name} is damaged: {error}; export it again") from None
 
 
-def unpacked(opened: zipfile.ZipFile, name: str) -> IO[bytes]:
+def unpacked(opened: zipfile.ZipFile, name: str, *, most_bytes: int | None = None) -> IO[bytes]:
     """One part of an archive as a stream that ends in a DataError past the bound.
 
     Raises
@@ -104,14 +104,14 @@ def unpacked(opened: zipfile.ZipFile, name: str) -> IO[bytes]:
     part = opened.getinfo(name)
     if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or part.flag_bits & 1:
         raise DataError(f"{Path(opened.filename or '').name} is encrypted or packed in an odd way")
-    return io.BufferedReader(_Bounded(opened, part), _CHUNK)
+    return io.BufferedReader(_Bounded(opened, part, most_bytes or _LARGEST_PART), _CHUNK)
 
 
 class _Bounded(io.RawIOBase):
     """A part of an archive that never gives more than the bound, whatever size it declares."""
 
-    def __init__(self, opened: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
-        self._file = Path(opened.filename or "").name
+    def __init__(self, opened: zipfile.ZipFile, part: zipfile.ZipInfo, most_bytes: int) -> None:
+        self._file, self._most_bytes = Path(opened.filename or "").name, most_bytes
         self._check(part.file_size)
         self._stream = opened.open(part)
         self._given = 0
@@ -127,5 +127,7 @@ class _Bounded(io.RawIOBase):
         return len(block)
 
     def _check(self, n_bytes: int) -> None:
-        if n_bytes > _LARGEST_PART:
-            raise DataError(f"{self._file} unpacks to more than {_LARGEST_PART // 10**6} MB and is not read")
+        if n_bytes > self._most_bytes:
+            raise DataError(
+                f"{self._file} unpacks to more than {self._most_bytes / 1e6:,.0f} MB and is not read"
+            )

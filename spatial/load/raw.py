@@ -26,6 +26,7 @@ __all__ = [
     "objects",
     "once",
     "refuse_more",
+    "text_of",
     "wkb_shapes",
 ]
 
@@ -150,20 +151,24 @@ def once(read: Callable[[Path], Made]) -> Callable[[Path], Made]:
 
 
 def file_text(path: Path, encoding: str | None) -> tuple[str, str]:
-    """The text of a file, and its encoding where that had to be found out and is not UTF-8.
+    """The text of a file, and its encoding where that had to be found out and is not UTF-8."""
+    return text_of(path.read_bytes(), path.name, encoding)
+
+
+def text_of(raw: bytes, file: str, encoding: str | None) -> tuple[str, str]:
+    """Bytes as text, and their encoding where that had to be found out and is not UTF-8.
 
     Stated encoding, byte order mark, UTF-8, then GB18030: UTF-8 is tried first because Chinese
     text in GB18030 is practically never valid UTF-8.
     """
-    raw = path.read_bytes()
     if encoding is not None:
-        return decoder(path.name, encoding)(raw).removeprefix("\ufeff"), ""
+        return decoder(file, encoding)(raw).removeprefix("\ufeff"), ""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return decoder(path.name, "utf-16")(raw), "UTF-16"
+        return decoder(file, "utf-16")(raw), "UTF-16"
     try:
         return raw.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
-        return decoder(path.name, "gb18030")(raw), "GB18030"
+        return decoder(file, "gb18030")(raw), "GB18030"
 
 
 def decoder(file: str, encoding: str | None) -> Callable[[bytes], str]:

@@ -56,6 +56,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         except DataError as error:
             remarks.append(fault("file-unreadable", str(error)))
             continue
+        if not sources:
+            unread.append(f"{path.name} (holds no table)")
         for source in sources:
             meant = _meant(source, folder.name, alone=len(sources) == 1)
             if meant is not None and _holds(meant, source):
