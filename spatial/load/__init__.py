@@ -12,6 +12,7 @@ shapes    flat, single-part, valid geometry
 layers    one layer, checked and brought to the metric system
 facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
+datums    which layers lie beside the others by the shift of a Chinese map
 elevation heights
 store     ``site.gpkg`` of a plan folder
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -29,6 +30,7 @@ import pyproj
 from spatial.crs import crs_name, working_crs
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.complete import complete_layers
+from spatial.load.datums import suspected_datums
 from spatial.load.facts import LayerFacts
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
@@ -195,11 +197,22 @@ def _placed_layers(
         remarks += said
         if frame is not None:
             frames[name] = frame
+    suspected = suspected_datums(frames, crs, {name: each.datum for name, each in layers.items()})
+    remarks += suspected.values()
     if "alleys" not in frames:
         return crs, frames, remarks
     broken |= frozenset(layers) - frozenset(frames)
     frames, said = complete_layers(frames, crs, broken=broken, max_access_m=max_access_m)
-    return crs, frames, remarks + said
+    return crs, frames, remarks + [_perhaps_shifted(each, suspected) for each in said]
+
+
+def _perhaps_shifted(remark: Remark, suspected: Mapping[str, Remark]) -> Remark:
+    """What a wrong datum may have caused points to it."""
+    concerned = [suspected[each] for each in ("alleys", "households", remark.layer) if each in suspected]
+    if not concerned or remark.code not in ("alleys-incomplete", "layers-apart", "household-outside"):
+        return remark
+    first = concerned[0] if remark.code != "layers-apart" else concerned[-1]
+    return replace(remark, remedy=f"{first.layer} may be shifted: {first.remedy}; else {remark.remedy}")
 
 
 def _in_order(remarks: list[Remark]) -> tuple[Remark, ...]:
