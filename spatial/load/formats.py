@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spatial.errors import DataError
+from spatial.load.columnar import read_flatgeobuf, read_geoparquet
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
 from spatial.load.kml import folders, read_kml
@@ -75,6 +76,8 @@ _FORMATS = (
         company=COMPANY,
         name_bytes=NAME_BYTES,
     ),
+    Format("FlatGeobuf", (".fgb",), read_flatgeobuf, (b"fgb\x03fgb",), most_mb=100),
+    Format("GeoParquet", (".parquet", ".geoparquet"), read_geoparquet, (b"PAR1",), most_mb=100),
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
     Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),

@@ -14,13 +14,15 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.errors import DataError, Remark
+from spatial.crs import parse_crs
+from spatial.errors import DataError, Remark, doubt
 
 __all__ = [
     "Choose",
     "RawLayer",
     "Source",
     "decoder",
+    "file_crs",
     "file_text",
     "from_wkb",
     "objects",
@@ -148,6 +150,18 @@ def once(read: Callable[[Path], Made]) -> Callable[[Path], Made]:
         return last[key]
 
     return remembered
+
+
+def file_crs(file: str, text: str | None) -> tuple[pyproj.CRS | None, list[Remark]]:
+    """The system that a file states, by its code where it has one, so that the area it is for is known."""
+    if not text:
+        return None, []
+    try:
+        crs = parse_crs(text)
+    except DataError as error:
+        return None, [doubt("crs-unreadable", f"the system that {file} states can't be understood: {error}")]
+    code = pyproj.CRS(text).to_epsg(min_confidence=70)
+    return (parse_crs(f"EPSG:{code}") if code is not None else crs), []
 
 
 def file_text(path: Path, encoding: str | None) -> tuple[str, str]:

@@ -18,11 +18,10 @@ import pyproj
 from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 
-from spatial.crs import parse_crs
-from spatial.errors import DataError, Remark, doubt, note
+from spatial.errors import DataError, Remark, note
 from spatial.load.dbase import Table, open_table
 from spatial.load.encodings import codec_named, judged_codec
-from spatial.load.raw import Choose, RawLayer, Source, decoder, file_text, refuse_more, wkb_shapes
+from spatial.load.raw import Choose, RawLayer, Source, decoder, file_crs, file_text, refuse_more, wkb_shapes
 
 __all__ = ["COMPANY", "NAME_BYTES", "beside_shapefile", "read_shapefile"]
 
@@ -186,13 +185,4 @@ def _codec(table: Table, cpg: Path | None, encoding: str | None) -> tuple[str, b
 
 
 def _crs(prj: Path | None) -> tuple[pyproj.CRS | None, list[Remark]]:
-    """The system of a .prj, by its code where it has one, so that the area it is made for is known."""
-    if prj is None or not prj.stat().st_size:
-        return None, []
-    try:
-        words = file_text(prj, None)[0][:100_000]
-        crs = parse_crs(words)
-    except DataError as error:
-        return None, [doubt("crs-unreadable", f"{prj.name} can't be understood: {error}")]
-    code = pyproj.CRS(words).to_epsg(min_confidence=70)
-    return pyproj.CRS.from_epsg(code) if code is not None else crs, []
+    return (None, []) if prj is None else file_crs(prj.name, file_text(prj, None)[0].strip()[:100_000])
