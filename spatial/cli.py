@@ -7,10 +7,12 @@ Progress and messages go to standard error; with ``--json`` one object goes to s
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +62,9 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup does
             signal.signal(each, _stop)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what matters is told by us, once
+    logging.getLogger().addHandler(logging.NullHandler())  # nor do drivers speak for themselves
     try:
         app()
     except AlleyplanError as error:
@@ -358,7 +363,14 @@ def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> 
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the folder that holds the community's layers")
     default = folder / "plan.toml"
-    return read_settings(settings or (default if default.is_file() else None), overrides=overrides)
+    there = os.path.lexists(default)
+    if (
+        there
+        and settings is None
+        and Path(os.path.realpath(default)).parent != Path(os.path.realpath(folder))
+    ):
+        raise DataError(f"{default} is a link to another folder; put the file itself there")
+    return read_settings(settings or (default if there else None), overrides=overrides)
 
 
 def _write_check(out: Path, found: Mapping[str, Any], site: Any, remarks: Sequence[Remark]) -> None:
@@ -510,7 +522,8 @@ def _print_json(value: Any) -> None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    text = json.dumps(value, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "replace").decode()  # names of files may hold what is no text
 
 
 @contextmanager

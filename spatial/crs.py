@@ -16,6 +16,7 @@ References
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from pyproj.aoi import AreaOfInterest
 from pyproj.exceptions import CRSError, ProjError
 from pyproj.transformer import TransformerGroup
 
-from spatial.errors import DataError
+from spatial.errors import DataError, one_line
 
 __all__ = [
     "Change",
@@ -66,6 +67,12 @@ _GCJ_A_M = 6378245.0
 _GCJ_E2 = 0.00669342162296594323
 _BD_ANGLE = math.pi * 3000.0 / 180.0
 
+#: What sends PROJ to a file: grids, other than the one that shifts nothing, and lists of parameters.
+_NAMES_FILES = re.compile(
+    r"grids\s*=\s*(?!@null\b)|init\s*=\s*(?!epsg:\d)|parameterfile|pipeline", re.IGNORECASE
+)
+_LONGEST_CRS = 100_000
+
 
 def parse_crs(text: str) -> pyproj.CRS:
     """The horizontal system a code such as ``EPSG:4548`` or a WKT text names.
@@ -75,10 +82,14 @@ def parse_crs(text: str) -> pyproj.CRS:
     DataError
         The text names no system, or one that has no place on the earth (local engineering grids).
     """
+    if len(text) > _LONGEST_CRS or _NAMES_FILES.search(text):
+        raise DataError(
+            f"{one_line(text)!r} goes by files of its own, which are never opened; write it like EPSG:4548"
+        )
     try:
         crs = pyproj.CRS.from_user_input(text)
     except CRSError:
-        raise DataError(f"{text[:60]!r} names no coordinate system; write it like EPSG:4548") from None
+        raise DataError(f"{one_line(text)!r} names no coordinate system; write it like EPSG:4548") from None
     return horizontal(crs)
 
 

@@ -51,7 +51,8 @@ class DataError(AlleyplanError):
 
     def __init__(self, message: str, faults: Sequence[str | Remark] = ()) -> None:
         self.faults = tuple(str(each) for each in faults)
-        super().__init__("\n  - ".join((message, *self.faults)))
+        lines = "\n  - ".join((message, *self.faults)).split("\n")
+        super().__init__("\n".join(map(_printable, lines)))
 
 
 class InfeasibleError(AlleyplanError):
@@ -128,8 +129,15 @@ def first_ids(ids: Iterable[object], n: int = 5) -> str:
 
 def one_line(value: object) -> str:
     """Text from data on one line of a terminal: no control characters, at most 60 characters."""
-    text = "".join(each if each.isprintable() else "�" for each in str(value))
+    text = _printable(str(value))
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _printable(text: str) -> str:
+    """Names of files and columns can hold anything, also what a terminal obeys or no file can store."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else " " if each.isspace() else "�" for each in text)
 
 
 def _remark(
@@ -142,4 +150,5 @@ def _remark(
     ids: Iterable[object] = (),
     remedy: str = "",
 ) -> Remark:
+    message, layer, column, remedy = map(_printable, (message, layer, column, remedy))
     return Remark(kind, code, message, layer, column, tuple(sorted(map(str, ids))), remedy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import stat
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from spatial.errors import DataError
 
 __all__ = ["Effort", "Settings", "read_settings", "settings_toml"]
+
+#: A settings file is written by hand; long ones of dotted keys take their reader minutes.
+_MOST_BYTES = 64_000
 
 Effort = Literal["quick", "normal", "thorough"]
 Datum = Literal["wgs84", "cgcs2000", "gcj02", "bd09"]
@@ -271,12 +275,17 @@ def settings_toml(settings: Settings) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"settings file {path.name} is not a plain file")
+        if about.st_size > _MOST_BYTES:
+            raise DataError(f"settings file {path.name} has more than {_MOST_BYTES:,} bytes; shorten it")
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"settings file {path.name} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"settings file {path.name} is not UTF-8 text; save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
         raise DataError(f"settings file {path.name} is not valid TOML: {error}") from None
 
 
@@ -296,7 +305,7 @@ def _override(table: dict[str, Any], text: str) -> None:
 def _value(raw: str) -> Any:
     try:
         return tomllib.loads(f"value = {raw}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return raw
 
 

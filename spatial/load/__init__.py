@@ -37,7 +37,7 @@ from spatial.load.facts import LayerFacts
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
-from spatial.load.sources import find_sources, hashed
+from spatial.load.sources import find_sources, hashed, stamps
 from spatial.load.store import read_site_layers, write_layers, write_site_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
@@ -125,6 +125,7 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds the community's layers")
     sources, remarks = find_sources(folder, settings)
+    before = stamps(sources.values())
     layers, facts, said = _read_layers(sources, settings)
     remarks += said
     if "alleys" not in sources and not any(each.layer == "alleys" for each in remarks):
@@ -139,11 +140,12 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
         bounds = tuple(frames["boundary"].total_bounds)
         elevation, said = read_elevation(sources["elevation"], crs, bounds, settings)
         remarks += said
+    inputs = hashed(folder, sources.values())
+    remarks += _changed(before, stamps(sources.values()))
     told = _in_order(remarks)
     ordered = {name: frames[name] for name in LAYERS if name in frames}
     site = None
     if crs is not None and not any(each.kind == "fault" for each in told):
-        inputs = hashed(folder, sources.values())
         site = Site(_community(folder, settings), crs, ordered, elevation, inputs, told)
     return Reading(_community(folder, settings), site, crs, ordered, elevation, facts, told)
 
@@ -162,6 +164,15 @@ def _read_layers(
         if layer is not None:
             layers[name] = layer
     return layers, tuple(facts), remarks
+
+
+def _changed(before: Mapping[Path, object], after: Mapping[Path, object]) -> list[Remark]:
+    """A fault where files were written to while they were read: half of one state and half of another."""
+    names = [path.name for path in sorted(before) if before[path] != after[path]]
+    if not names:
+        return []
+    text = f"changed while they were read: {', '.join(names)}"
+    return [fault("file-changed", text, remedy="read again when no program is writing to them")]
 
 
 def _no_alleys(folder: Path, sources: dict[str, Source]) -> Remark:

@@ -6,6 +6,7 @@ import numpy as np
 import pyproj
 import rasterio
 from affine import Affine
+from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window, from_bounds
@@ -21,7 +22,8 @@ __all__ = ["read_elevation"]
 
 #: Read this far around the site, so that slopes at its edge are known. [m]
 _MARGIN_M = 200.0
-_MAX_CELLS = 50_000_000
+_MAX_CELLS = 25_000_000
+_MAX_BLOCK_BYTES = 256_000_000  # a file is unpacked block by block, whatever part is asked for
 _NONE_BELOW_M, _NONE_ABOVE_M = -500.0, 9000.0
 
 
@@ -46,9 +48,10 @@ def read_elevation(
     try:
         # no neighbour files, so that a raster brings only itself
         with (
-            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=64),
             rasterio.open(source.path, driver="GTiff") as raster,
         ):
+            _check_blocks(raster)
             wkt = stated or (raster.crs.to_wkt() if raster.crs else settings.input.crs)
             if wkt is None:
                 remedy = 'set [input.elevation] crs = "EPSG:…" in plan.toml'
@@ -64,10 +67,24 @@ def read_elevation(
         return None, [fault("file-unreadable", f"{source.path.name}: {error}", layer="elevation")]
     values, remarks = _plausible(values)
     if not own.equals(crs, ignore_axis_order=True):
-        values, transform = _warped(values, transform, own, crs)
+        try:
+            values, transform = _warped(values, transform, own, crs)
+        except (RasterioError, DataError, ValueError, MemoryError) as error:
+            return None, [fault("file-unreadable", f"{source.path.name}: {error}", layer="elevation")]
         text = f"brought from {crs_name(own)} to {crs_name(crs)}"
         remarks.append(note("crs-changed", text, layer="elevation"))
     return Elevation(np.ascontiguousarray(values), tuple(transform)[:6]), remarks
+
+
+def _check_blocks(raster: rasterio.DatasetReader) -> None:
+    """Refuse what would fill the memory for any part that is asked for, and what is no height."""
+    rows, cols = raster.block_shapes[0]
+    dtype = np.dtype(raster.dtypes[0])
+    if dtype.kind not in "iuf":
+        raise DataError(f"holds {dtype} values, not heights; export one band of 32-bit floats")
+    size = rows * cols * dtype.itemsize * (raster.count if raster.interleaving == Interleaving.pixel else 1)
+    if size > _MAX_BLOCK_BYTES:
+        raise DataError(f"is stored in blocks of {size / 1e6:,.0f} MB; export it in tiles (TILED=YES)")
 
 
 def _window(
@@ -110,6 +127,8 @@ def _warped(
     rows, cols = values.shape
     corners = rasterio.transform.array_bounds(rows, cols, transform)
     target, width, height = calculate_default_transform(own.to_wkt(), crs.to_wkt(), cols, rows, *corners)
+    if width * height > _MAX_CELLS:
+        raise DataError(f"{width * height:,} cells in {crs_name(crs)}; resample to 1 m or coarser")
     warped = np.full((height, width), np.nan, dtype=np.float32)
     reproject(
         values,

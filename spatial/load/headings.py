@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spatial.errors import Remark, fault, note
+from spatial.errors import Remark, fault, note, one_line
 from spatial.load.mojibake import garbled, told_headings
 from spatial.schema import LAYERS, PERSONAL_HEADINGS, Column
 
@@ -73,6 +73,7 @@ _TOGETHER = ("经纬度", "经纬坐标", "坐标", "lnglat", "lonlat", "latlng"
 _WKT = ("wkt", "geometry", "geom", "thegeom", "几何")
 _BRACKETED = re.compile(r"^([^(\[【]+)[(\[【](.*)[)\]】]$")
 _OPEN_BRACKET = re.compile(r"[(（\[【][^)）\]】]*$")
+_MOST_LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -257,12 +258,16 @@ def unread(layer: str, headings: Sequence[str], read: Sequence[str]) -> list[Rem
     other = [each for each in rest if each not in personal]
     notes = []
     if personal:
-        notes.append(
-            note("personal-unread", f"personal columns not read: {', '.join(personal)}", layer=layer)
-        )
+        notes.append(note("personal-unread", f"personal columns not read: {_listed(personal)}", layer=layer))
     if other:
-        notes.append(note("columns-unread", f"columns not read: {', '.join(other)}", layer=layer))
+        notes.append(note("columns-unread", f"columns not read: {_listed(other)}", layer=layer))
     return notes
+
+
+def _listed(headings: Sequence[str]) -> str:
+    """All headings of a usual table, the first of hundreds."""
+    more = f" … and {len(headings) - _MOST_LISTED} more" if len(headings) > _MOST_LISTED else ""
+    return ", ".join(map(one_line, headings[:_MOST_LISTED])) + more
 
 
 def coordinate_headings(headings: Sequence[str], named: Mapping[str, str]) -> Pair | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from spatial.load.site import InputFile
 from spatial.schema import LAYERS
 from spatial.settings import InputLayer, Settings
 
-__all__ = ["find_sources", "hashed"]
+__all__ = ["find_sources", "hashed", "stamps"]
 
 # beside the data in any folder of a GIS user, and nothing to say about
 _IGNORED_ENDINGS = (".md", ".toml", ".qgs", ".qgz", ".qml", ".qmd", ".sld", ".ies", ".ldt", ".lock", "~")
@@ -51,6 +52,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             unread.append(path.name)
             continue
         try:
+            _check_inside(folder, path)
             check_file(path)
             sources = sources_in(path)
         except DataError as error:
@@ -75,6 +77,23 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         else:
             found[name] = several[0]
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(unread)
+
+
+def _check_inside(folder: Path, path: Path) -> None:
+    """Refuse a link out of the folder: a folder from elsewhere must not bring other people's files in."""
+    home = os.path.realpath(folder)
+    for each in (path, *format_of(path).beside(path)):
+        if os.path.commonpath((home, os.path.realpath(each))) != home:
+            raise DataError(f"{each.name} is a link to a file outside the folder; put the file itself there")
+
+
+def stamps(sources: Iterable[Source]) -> dict[Path, tuple[int, ...]]:
+    """What changes of each file behind ``sources`` when something writes to it."""
+    found: dict[Path, tuple[int, ...]] = {}
+    for path in {each.path for each in sources}:
+        about = path.stat()
+        found[path] = (about.st_ino, about.st_size, about.st_mtime_ns)
+    return found
 
 
 def hashed(folder: Path, sources: Iterable[Source]) -> tuple[InputFile, ...]:
@@ -142,6 +161,7 @@ def _stated_source(folder: Path, name: str, file: str, table: str | None) -> Sou
     path = folder / relative
     if not is_read(path):
         raise DataError(f"{file} is not of a format that is read ({', '.join(ENDINGS)})")
+    _check_inside(folder, path)
     check_file(path)
     sources = sources_in(path)
     if table is not None:
