@@ -3,10 +3,11 @@
 sources   which file holds which layer
 formats   which reader reads which file
 raw       what a reader is given and gives back
-geopackage, geojson, tables, shapefile, columnar, kml   one reader for each format
+geopackage, geojson, tables, shapefile, columnar, kml, drawing   one reader for each format
 dbase     the table of a shapefile
 encodings, mojibake           which encoding text is in, and text that was read in the wrong one
 workbook, coordinates         cells of spreadsheets, and coordinates as people write them
+drawn, labels                 shapes of a drawing, and what its texts name
 markup    XML and archives within bounds
 headings  which column a heading means
 columns   values of the contract's types

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spatial.errors import DataError
 from spatial.load.columnar import read_flatgeobuf, read_geoparquet
+from spatial.load.drawing import drawing_layers, read_drawing
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
 from spatial.load.kml import folders, read_kml
@@ -81,6 +82,7 @@ _FORMATS = (
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
     Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),
+    Format("DXF", (".dxf",), read_drawing, tables=drawing_layers, most_mb=50),
     Format("KML", (".kml", ".ovkml"), read_kml, tables=folders),
     Format("KMZ", (".kmz", ".ovkmz"), read_kml, (b"PK\x03\x04",), folders),
     Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),

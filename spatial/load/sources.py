@@ -49,6 +49,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     unread: list[str] = []
     for path in _data_files(folder):
         if not is_read(path):
+            if path.suffix.lower() == ".dwg" and _named_like_a_layer(path.stem, folder.name):
+                remarks.append(fault("file-unreadable", f"{path.name} is a DWG drawing; save it as DXF"))
             unread.append(path.name)
             continue
         try:
@@ -73,6 +75,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         if len(several) > 1:
             listed = ", ".join(map(str, several))
             remedy = f'keep one, or say which: [input.{name}] file = "{several[0].path.name}"'
+            remedy += f', layer = "{several[0].table}"' if several[0].table else ""
             remarks.append(fault("layer-twice", f"found more than once: {listed}", layer=name, remedy=remedy))
         else:
             found[name] = several[0]
@@ -126,13 +129,13 @@ def _meant(source: Source, community: str, *, alone: bool) -> str | None:
     names = [source.table] if source.table else []
     if alone:
         names.append(source.path.stem)
-    for name in names:
-        short = plain(name)
-        bare = short.removeprefix(plain(community)).removesuffix(plain(community))
-        meant = layer_named(short) or layer_named(bare)
-        if meant is not None:
-            return meant
-    return None
+    return next((meant for each in names if (meant := _named_like_a_layer(each, community))), None)
+
+
+def _named_like_a_layer(name: str, community: str) -> str | None:
+    short = plain(name)
+    bare = short.removeprefix(plain(community)).removesuffix(plain(community))
+    return layer_named(short) or layer_named(bare)
 
 
 def _holds(layer: str, source: Source) -> bool:
