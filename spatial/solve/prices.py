@@ -45,7 +45,10 @@ class Priced:
 
 @dataclass(frozen=True)
 class _Task:
-    pairs: Pairs
+    by_site: IntArray
+    row: IntArray
+    cost: FloatArray
+    weight: FloatArray
     capacity: FloatArray
     fixed: BoolArray
     free: BoolArray
@@ -53,6 +56,10 @@ class _Task:
     may_be_out: float
     most: float
     whole: bool
+
+    @property
+    def lists(self) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
+        return self.by_site, self.row, self.cost, self.weight, self.capacity
 
 
 def best_prices(
@@ -86,14 +93,16 @@ def best_prices(
         Cost of a choice.
     rounds : int
     """
-    task = _Task(pairs, capacity, fixed, free, n, may_be_out, most, is_whole(pairs.weight))
+    task = _Task(
+        *_by_site(pairs), pairs.weight, capacity, fixed, free, n, may_be_out, most, is_whole(pairs.weight)
+    )
     weight, total = pairs.weight, float(pairs.weight.sum())
     some_out = may_be_out > 1e-9 and np.isinf(most)
     here = best = _priced(task, start)
     cap = float(here.price.max(initial=0.0))
     step, since = 1.0, 0
     for _ in range(rounds):
-        used = _used(*_lists(task), here.price, here.chosen, task.whole)
+        used = _used(*task.lists, here.price, here.chosen, task.whole)
         slope = 1.0 - used
         slope[(here.price >= most) & (slope > 0)] = 0.0
         far_slope = float(weight @ (1.0 - used)) - may_be_out if some_out else 0.0
@@ -136,9 +145,7 @@ def needless_pairs(
     taken = found.chosen & free
     last = float(worth[taken].max()) if int(taken.sum()) >= n and taken.any() else 0.0
     enter = np.where(found.chosen, 0.0, np.maximum(found.worth - last, 0.0))
-    share, value = _shares(
-        pairs.by_site, pairs.entry, pairs.row, pairs.cost, pairs.weight, found.price, capacity
-    )
+    share, value = _shares(*_by_site(pairs), pairs.weight, capacity, found.price)
     site, weight = pairs.site, pairs.weight[pairs.row]
     short = found.price[pairs.row] - pairs.cost
     dear = np.maximum(found.worth[site], 0.0) + weight * np.maximum(-short, 0.0)
@@ -151,9 +158,9 @@ def is_whole(weight: FloatArray) -> bool:
     return bool((weight == np.rint(weight)).all())
 
 
-def _lists(task: _Task) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
-    pairs = task.pairs
-    return pairs.by_site, pairs.entry, pairs.row, pairs.cost, pairs.weight, task.capacity
+def _by_site(pairs: Pairs) -> tuple[IntArray, IntArray, FloatArray]:
+    """The rows and costs of the pairs as they are read, site after site, cheapest first."""
+    return pairs.by_site, pairs.row[pairs.entry], pairs.cost[pairs.entry]
 
 
 def _priced(task: _Task, price: FloatArray) -> Priced:
@@ -163,14 +170,14 @@ def _priced(task: _Task, price: FloatArray) -> Priced:
     less ``max(price) * may_be_out``, or with prices of at most ``most`` nothing.
     """
     price = np.minimum(price, task.most)
-    worth = _worth(*_lists(task), price, task.whole)
+    worth = _worth(*task.lists, price, task.whole)
     best = np.flatnonzero(task.free & (worth < 0))
     chosen = task.fixed.copy()
     chosen[best[np.argsort(worth[best], kind="stable")[: task.n]]] = True
     given_back = 0.0
     if np.isinf(task.most) and task.may_be_out > 0:
         given_back = max(0.0, float(price.max(initial=0.0))) * task.may_be_out
-    value = float(task.pairs.weight @ price + worth[chosen].sum()) - given_back
+    value = float(task.weight @ price + worth[chosen].sum()) - given_back
     return Priced(value, price, worth, chosen)
 
 
@@ -178,12 +185,12 @@ def _priced(task: _Task, price: FloatArray) -> Priced:
 def _load(
     j: int,
     by_site: IntArray,
-    entry: IntArray,
     row: IntArray,
     cost: FloatArray,
     weight: FloatArray,
     capacity: FloatArray,
     price: FloatArray,
+    dearest: float,
     whole: bool,
     item: IntArray,
     gain: FloatArray,
@@ -195,8 +202,10 @@ def _load(
     """
     n, load = 0, 0.0
     for a in range(by_site[j], by_site[j + 1]):
-        i = row[entry[a]]
-        less = price[i] - cost[entry[a]]
+        if cost[a] >= dearest:
+            break
+        i = row[a]
+        less = price[i] - cost[a]
         if less > 0.0 and weight[i] <= capacity[j] + 1e-9:
             item[n], gain[n], part[n] = i, less, 1.0
             load += weight[i]
@@ -245,7 +254,6 @@ def _whole_load(
 @njit(cache=True)
 def _worth(
     by_site: IntArray,
-    entry: IntArray,
     row: IntArray,
     cost: FloatArray,
     weight: FloatArray,
@@ -256,15 +264,15 @@ def _worth(
     """What the best load of each site is worth."""
     worth = np.zeros(len(capacity))
     item, gain, part = np.empty(len(weight), np.int64), np.empty(len(weight)), np.empty(len(weight))
+    dearest = price.max()
     for j in range(len(capacity)):
-        worth[j] = _load(j, by_site, entry, row, cost, weight, capacity, price, whole, item, gain, part)[1]
+        worth[j] = _load(j, by_site, row, cost, weight, capacity, price, dearest, whole, item, gain, part)[1]
     return worth
 
 
 @njit(cache=True)
 def _used(
     by_site: IntArray,
-    entry: IntArray,
     row: IntArray,
     cost: FloatArray,
     weight: FloatArray,
@@ -276,10 +284,11 @@ def _used(
     """How much of each row is in the loads of some sites."""
     used = np.zeros(len(weight))
     item, gain, part = np.empty(len(weight), np.int64), np.empty(len(weight)), np.empty(len(weight))
+    dearest = price.max()
     for j in range(len(chosen)):
         if not chosen[j]:
             continue
-        n = _load(j, by_site, entry, row, cost, weight, capacity, price, whole, item, gain, part)[0]
+        n = _load(j, by_site, row, cost, weight, capacity, price, dearest, whole, item, gain, part)[0]
         for a in range(n):
             used[item[a]] += part[a]
     return used
@@ -288,18 +297,18 @@ def _used(
 @njit(cache=True)
 def _shares(
     by_site: IntArray,
-    entry: IntArray,
     row: IntArray,
     cost: FloatArray,
     weight: FloatArray,
-    price: FloatArray,
     capacity: FloatArray,
+    price: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """The gain of the row that the best load in shares cuts off at each site, and what that load is worth."""
     last, worth = np.zeros(len(capacity)), np.zeros(len(capacity))
     item, gain, part = np.empty(len(weight), np.int64), np.empty(len(weight)), np.empty(len(weight))
+    dearest = price.max()
     for j in range(len(capacity)):
         _, worth[j], last[j] = _load(
-            j, by_site, entry, row, cost, weight, capacity, price, False, item, gain, part
+            j, by_site, row, cost, weight, capacity, price, dearest, False, item, gain, part
         )
     return last, worth
