@@ -44,6 +44,7 @@ class Column:
     personal: bool = False  # never on a residents' page or in a public file
     id: bool = False  # unique within the layer; made from the order of geometry where absent
     text_fallback: bool = False  # values outside `choices` stay, with a note
+    lines: bool = False  # text that may run over several lines; any other is put on one
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ _LAYERS = (
         ("line",),
         (
             Column("alley_id", "text", "巷道编号", id=True, aliases=("巷号", "编号", "id", "osm_id")),
-            Column("name", "text", "巷名", aliases=("名称", "路名", "道路名称")),
+            Column("name", "text", "巷名", aliases=("名称", "路名", "道路名称"), lines=True),
             Column(
                 "kind",
                 "text",
@@ -204,7 +205,7 @@ _LAYERS = (
             Column("building_id", "text", "楼栋编号", aliases=("楼号", "楼栋", "栋号", "建筑编号")),
             Column("unit", "text", "单元", aliases=("单元号",)),
             Column("floor", "text", "楼层", aliases=("层数", "所在层")),
-            Column("address", "text", "地址", aliases=("住址", "详细地址"), personal=True),
+            Column("address", "text", "地址", aliases=("住址", "详细地址"), personal=True, lines=True),
             Column("locked_grid", "text", "指定网格", aliases=("锁定网格",)),
             Column("locked_branch", "text", "指定支部", aliases=("锁定支部",)),
         ),
@@ -292,7 +293,7 @@ _LAYERS = (
         "boundary",
         "社区边界",
         ("polygon",),
-        (Column("name", "text", "名称", aliases=("社区", "社区名称")),),
+        (Column("name", "text", "名称", aliases=("社区", "社区名称"), lines=True),),
         aliases=("边界", "社区范围", "范围", "community"),
         en="Boundary",
     ),
@@ -303,7 +304,7 @@ _LAYERS = (
         (
             Column("barrier_id", "text", "阻隔编号", id=True, aliases=("编号", "id", "osm_id")),
             Column("kind", "text", "类别", aliases=("类型",)),
-            Column("name", "text", "名称"),
+            Column("name", "text", "名称", lines=True),
         ),
         aliases=("barrier", "河流", "水系", "铁路", "障碍"),
         en="Barriers",
@@ -336,7 +337,7 @@ _LAYERS = (
                 },
                 text_fallback=True,
             ),
-            Column("name", "text", "名称"),
+            Column("name", "text", "名称", lines=True),
             Column("exclusive", "bool", "专属网格", aliases=("专属",)),
         ),
         aliases=("place", "场所点", "设施", "poi", "pois"),

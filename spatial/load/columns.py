@@ -29,7 +29,9 @@ _YES = frozenset(
     duskdawn limited interval""".split()  # noqa: SIM905
 )
 _NO = frozenset(("no", "false", "f", "n", "0", "否", "无", "没有", "假", "disused"))
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+#: No place in text, in XML (and so in a workbook) not even allowed.
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]+")
+_CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f\ufffe\uffff]+")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _WHOLE_MAX = 2.0**53
 
@@ -75,12 +77,15 @@ def row_labels(ids: Objects | None, n_rows: int) -> Objects:
     return np.where(text == "", rows, text)
 
 
-def as_text(values: Objects) -> Objects:
-    """Every value as text on one line: 12.0 is "12", nothing is "", no control characters."""
+def as_text(values: Objects, *, lines: bool = False) -> Objects:
+    """Every value as text on one line, or on several: 12.0 is "12", nothing is "", no control characters."""
     text = np.array([each if type(each) is str else _spelt(each) for each in values], dtype=object)
     joined = "".join(text)
     if _CONTROL.search(joined):
-        text = np.array([_CONTROL.sub(" ", each) for each in text], dtype=object)
+        if lines:
+            text = np.array([re.sub("\r\n?", "\n", each) for each in text], dtype=object)
+        control = _CONTROL_BUT_LINES if lines else _CONTROL
+        text = np.array([control.sub(" ", each) for each in text], dtype=object)
     if not joined.isascii():  # half a surrogate pair can't be written to any file
         text = np.array([each.encode("utf-8", "replace").decode() for each in text], dtype=object)
     return np.array([each.strip() for each in text], dtype=object)
@@ -113,7 +118,7 @@ def _defaults(
 
 
 def _read_text(rows: Rows, column: Column, raw: Objects) -> tuple[pd.Series, list[Remark]]:
-    text = as_text(raw)
+    text = as_text(raw, lines=column.lines)
     if column.choices is None:
         return _texts(text), []
     known = {plain(each): value for value, words in column.choices.items() for each in (value, *words)}

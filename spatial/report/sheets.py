@@ -236,11 +236,18 @@ def _write_cell(sheet: Worksheet, row: int, column: int, value: Any, style: Form
         sheet.write_blank(row, column, None, style)
         return ""
     if isinstance(value, str):
-        sheet.write_string(row, column, value[:_CELL_CHARACTERS], style)
+        sheet.write_string(row, column, _cell_text(value), style)
         return value
     number = round(float(value), 4)
     sheet.write_number(row, column, number, style)
     return f"{number:,.1f}"
+
+
+def _cell_text(text: str) -> str:
+    """As much of a text as a cell holds, which counts characters beyond the first 65,536 twice."""
+    if 2 * len(text) <= _CELL_CHARACTERS:
+        return text
+    return text.encode("utf-16-le")[: 2 * _CELL_CHARACTERS].decode("utf-16-le", "ignore")
 
 
 def _heading(column: PlanColumn, crs: CRS) -> _Heading:
