@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatial.errors import DataError
-from spatial.load import read_site
+from spatial.load import check_site, read_site
 from spatial.load.encodings import is_common
-from spatial.load.mojibake import garbled
-from tests.test_load import ALLEYS, DEFAULT, HOUSES, at, codes, faults, geojson, with_input
+from spatial.load.mojibake import garbled, unscrambled
+from tests.test_load import ALLEYS, CRS, DEFAULT, HOUSES, X0, Y0, at, codes, faults, geojson, with_input
 
 COMMON = [each for each in map(chr, range(0x4E00, 0x9FA6)) if is_common(each)]
 WAYS = {
@@ -173,3 +173,32 @@ def test_names_beyond_repair_are_a_doubt_and_a_fault_where_most_are(village):
     assert ("text-garbled", "households", "group") in faults(village)
     with pytest.raises(DataError, match="export the file again"):
         read_site(village, DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("╧∩╡└", "巷道"), ("σ╖╖ΘüôΣ╕¡σ┐âτ║┐", "巷道中心线"), ("巷道", "巷道"), ("Straße", "Straße"),
+     ("alleys", "alleys"), ("┌─┐", "┌─┐"), ("Ä", "Ä")],
+)  # fmt: skip
+def test_names_of_files_from_archives(name, says):
+    assert unscrambled(name) == says
+
+
+def test_a_file_from_an_archive_is_found_by_the_name_it_had(village):
+    (village / "households.geojson").rename(village / f"{'住户'.encode('gbk').decode('cp437')}.geojson")
+    site = read_site(village, DEFAULT)
+    assert len(site.layer("households")) == 3
+    assert ("name-mended", "households") in codes(site, "note")
+
+
+def test_one_line_in_another_encoding_is_told_and_no_name_lost_in_silence(village):
+    # a list that two people added to: all UTF-8 but the last line
+    (village / "households.geojson").unlink()
+    rows = [f"h{i},大井村民组,{X0 + 10 * i},{Y0 + 8}\n".encode() for i in (1, 2, 3)]
+    last = f"h4,东村小组,{X0 + 40},{Y0 + 8}\n".encode("gb18030")
+    (village / "households.csv").write_bytes(b"".join(["户号,组别,x,y\n".encode(), *rows, last]))
+    site, remarks = check_site(village, with_input(households={"crs": CRS}))
+    told = {each.code for each in remarks if each.layer == "households"}
+    assert site is None or "text-mended" in told
+    if site is not None:
+        assert site.layer("households")["group"].tolist() == ["大井村民组"] * 3 + ["东村小组"]

@@ -18,7 +18,7 @@ from spatial.load import check_site, read_site
 from spatial.load.encodings import Piece, codec_named, judged_codec
 from spatial.load.formats import check_file, read_source, sources_in
 from spatial.settings import Settings
-from tests.test_load import ALLEYS, CRS, DEFAULT, X0, Y0, at, box, codes, faults, geojson, with_input
+from tests.test_load import ALLEYS, CRS, DEFAULT, HOUSES, X0, Y0, at, box, codes, faults, geojson, with_input
 
 ENDINGS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 PEOPLE = [(at(10 * i, 8), {"户号": f"大井巷{i}号", "户数": i, "村民小组": "大井组"}) for i in (1, 2, 3)]
@@ -252,6 +252,20 @@ def test_lost_and_cut_parts_are_refused(village, lose, phrase):
 def _cut(path, n_bytes):
     content = path.read_bytes()
     path.write_bytes(content[:-n_bytes])
+
+
+def test_a_table_without_its_geometry_is_told(village):
+    path = shapefile(village, "households", PEOPLE)
+    path.unlink()
+    found = {each.message for each in faults(village).values()}
+    assert any("households.shp is missing" in each for each in found)
+    geojson(village, "households", HOUSES)  # then it is a left-over
+    assert len(read_site(village, DEFAULT).layer("households")) == 3
+
+
+def test_a_file_in_a_folder_that_is_not_there(village):
+    known = with_input(households={"file": "none/households.shp"})
+    assert "can't be read" in faults(village, known)[("input-setting", "households", "")].message
 
 
 def test_other_rows_in_the_table_than_in_the_geometry_are_refused(village):

@@ -19,7 +19,15 @@ from spatial.load.encodings import common_share, is_common
 from spatial.load.raw import objects
 from spatial.load.rows import Rows
 
-__all__ = ["Garble", "garbled", "garbled_values", "mended_values", "told_garble", "told_headings"]
+__all__ = [
+    "Garble",
+    "garbled",
+    "garbled_values",
+    "mended_values",
+    "told_garble",
+    "told_headings",
+    "unscrambled",
+]
 
 Objects = NDArray[np.object_]
 
@@ -117,6 +125,18 @@ def told_garble(rows: Rows, values: Mapping[str, Objects], found: Mapping[str, G
     return remarks
 
 
+def unscrambled(name: str) -> str:
+    """The name that a file or a layer had before an archive or a program read it in the wrong encoding.
+
+    Archives from Windows show 巷道.shp as ╧∩╡└.shp where they are unpacked elsewhere.
+    """
+    for undo in (*_WAYS.values(), *_DOS_WAYS):
+        text = undo(name)
+        if text is not None and _is_chinese(text, name) and _hanzi(text) >= 2:
+            return text
+    return name
+
+
 def _from_gbk(text: str) -> str | None:
     try:
         # Windows has € where GBK has nothing
@@ -145,6 +165,19 @@ _WAYS: dict[str, Callable[[str], str | None]] = {
     "latin": lambda text: _from_latin(text, "utf-8"),
     "latin-gbk": lambda text: _from_latin(text, "gb18030"),
 }
+
+
+def _from_dos(text: str, codec: str) -> str | None:
+    try:
+        return text.encode("cp437").decode(codec)
+    except UnicodeError:
+        return None
+
+
+_DOS_WAYS: tuple[Callable[[str], str | None], ...] = (
+    lambda text: _from_dos(text, "utf-8"),
+    lambda text: _from_dos(text, "gb18030"),
+)
 
 
 def _is_chinese(text: str, before: str) -> bool:

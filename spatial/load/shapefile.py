@@ -42,7 +42,7 @@ def beside_shapefile(path: Path) -> tuple[Path, ...]:
 def _parts(path: Path) -> dict[str, Path]:
     """By ending; where two differ in case alone, that which is written like the .shp."""
     stem, parts = path.name[:-4], {}
-    for each in sorted(path.parent.iterdir()):
+    for each in sorted(path.parent.iterdir()) if path.parent.is_dir() else ():
         ending = each.name[-4:]
         if ending.lower() in _READ and each.name[:-4].lower() == stem.lower():
             alike = each.name == stem + (ending.lower() if path.name[-4:].islower() else ending.upper())

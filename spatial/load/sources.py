@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from spatial.errors import DataError, Remark, fault, note
 from spatial.load.formats import ENDINGS, check_file, format_of, in_company, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
+from spatial.load.mojibake import unscrambled
 from spatial.load.raw import Source
 from spatial.load.site import InputFile
 from spatial.schema import LAYERS
@@ -49,8 +50,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     unread: list[str] = []
     for path in _data_files(folder):
         if not is_read(path):
-            if path.suffix.lower() == ".dwg" and _named_like_a_layer(path.stem, folder.name):
-                remarks.append(fault("file-unreadable", f"{path.name} is a DWG drawing; save it as DXF"))
+            if _named_like_a_layer(path.stem, folder.name):
+                remarks += _unusable(path)
             unread.append(path.name)
             continue
         try:
@@ -79,7 +80,22 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             remarks.append(fault("layer-twice", f"found more than once: {listed}", layer=name, remedy=remedy))
         else:
             found[name] = several[0]
+            remarks += _name_note(name, several[0])
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(unread)
+
+
+def _unusable(path: Path) -> list[Remark]:
+    """A fault for a file that is named like a layer and is only part of one, or can't be read as it is."""
+    ending = path.suffix.lower()
+    if ending == ".dwg":
+        return [fault("file-unreadable", f"{path.name} is a DWG drawing; save it as DXF")]
+    stem = path.stem
+    if ending in (".dbf", ".shx") and not any(
+        is_read(each) and each.stem.lower() == stem.lower() for each in path.parent.iterdir()
+    ):
+        text = f"{path.name} is part of a shapefile, but {stem}.shp is missing; copy all files of that name"
+        return [fault("file-unreadable", text)]
+    return []
 
 
 def _check_inside(folder: Path, path: Path) -> None:
@@ -93,7 +109,7 @@ def _check_inside(folder: Path, path: Path) -> None:
 def stamps(sources: Iterable[Source]) -> dict[Path, tuple[int, ...]]:
     """What changes of each file behind ``sources`` when something writes to it."""
     found: dict[Path, tuple[int, ...]] = {}
-    for path in {each.path for each in sources}:
+    for path in _files(sources):
         about = path.stat()
         found[path] = (about.st_ino, about.st_size, about.st_mtime_ns)
     return found
@@ -102,12 +118,17 @@ def stamps(sources: Iterable[Source]) -> dict[Path, tuple[int, ...]]:
 def hashed(folder: Path, sources: Iterable[Source]) -> tuple[InputFile, ...]:
     """The files behind ``sources``, each once, with the SHA-256 of their bytes."""
     inputs = []
-    paths = {each.path for each in sources}
-    for path in sorted(paths.union(*(format_of(each).beside(each) for each in paths))):
+    for path in sorted(_files(sources)):
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         inputs.append(InputFile(path.relative_to(folder).as_posix(), digest))
     return tuple(inputs)
+
+
+def _files(sources: Iterable[Source]) -> set[Path]:
+    """The files behind ``sources`` with all that is read with them."""
+    paths = {each.path for each in sources}
+    return paths.union(*(format_of(each).beside(each) for each in paths))
 
 
 def _data_files(folder: Path) -> list[Path]:
@@ -132,8 +153,16 @@ def _meant(source: Source, community: str, *, alone: bool) -> str | None:
     return next((meant for each in names if (meant := _named_like_a_layer(each, community))), None)
 
 
+def _name_note(layer: str, source: Source) -> list[Remark]:
+    name = source.table if unscrambled(source.table) != source.table else source.path.stem
+    if unscrambled(name) == name:
+        return []
+    text = f"{source} was named in the wrong encoding once and is taken for {unscrambled(name)}"
+    return [note("name-mended", text, layer=layer)]
+
+
 def _named_like_a_layer(name: str, community: str) -> str | None:
-    short = plain(name)
+    short = plain(unscrambled(name))
     bare = short.removeprefix(plain(community)).removesuffix(plain(community))
     return layer_named(short) or layer_named(bare)
 
