@@ -1,6 +1,7 @@
 """Lists as offices keep them, in workbooks and separated text, are read to the right place or refused."""
 
 import datetime as dt
+import struct
 import zipfile
 
 import pytest
@@ -321,6 +322,64 @@ def test_the_reader_of_old_books_agrees_with_the_other(tmp_path):
         (number, row[:3]) for number, row in ours.rows
     ]
     assert (other.name, other.merged) == (ours.name, ours.merged)
+
+
+def record(kind, *parts):
+    content = b"".join(parts)
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def xls(path, rows, *, name="住户"):
+    """A workbook of Excel 97: text, numbers and errors in the records of [MS-XLS], in an OLE container."""
+    begin = [record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 0, 0, 0)) for kind in (5, 16)]
+    cells = b""
+    for i, row in enumerate(rows):
+        for j, each in enumerate(row):
+            place = struct.pack("<HHH", i, j, 0)
+            if isinstance(each, str):
+                cells += record(0x0204, place, struct.pack("<HB", len(each), 1), each.encode("utf-16-le"))
+            elif each is not None:
+                cells += record(0x0203, place, struct.pack("<d", each))
+    words = name.encode("utf-16-le")
+    about = struct.pack("<BBBB", 0, 0, len(name), 1)
+    offset = len(begin[0]) + 4 + 4 + len(about) + len(words) + 4
+    globals_ = begin[0] + record(0x0085, struct.pack("<I", offset), about, words) + record(0x000A)
+    stream = (globals_ + begin[1] + cells + record(0x000A)).ljust(4096, b"\0")
+    stream += b"\0" * (-len(stream) % 512)
+    n = len(stream) // 512  # sector 0: which follows which, 1: names, then the stream
+    follows = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, n + 2), 0xFFFFFFFE]
+    sectors = struct.pack("<128I", *follows, *[0xFFFFFFFF] * (128 - len(follows)))
+    for title, kind, child, start, size in (
+        ("Root Entry", 5, 1, 0xFFFFFFFE, 0),
+        ("Workbook", 2, -1, 2, len(stream)),
+    ):
+        sectors += (title.encode("utf-16-le") + b"\0\0").ljust(64, b"\0")
+        sectors += struct.pack("<HBBiii", 2 * len(title) + 2, kind, 1, -1, -1, child) + bytes(36)
+        sectors += struct.pack("<IQ", start, size)
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
+    head += bytes(6) + struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    head += struct.pack("<109I", 0, *[0xFFFFFFFF] * 108)
+    path.write_bytes(head + sectors.ljust(1024, b"\0") + stream)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["xls", "et", "xlsx"])
+def test_a_workbook_of_excel_97_whatever_it_is_called(tmp_path, ending):
+    rows = [["住户登记表"], [], ["户号", "组别", "X", "Y"], ["一", "大井", NORTH, EAST], [], ["合计"]]
+    raw = read(xls(tmp_path / f"a.{ending}", rows))
+    assert raw.values["household_id"].tolist() == ["一"]
+    assert raw.values["group"].tolist() == ["大井"]
+    assert xy(raw) == [(EAST, NORTH)]
+    assert {"headings-found", "axes-swapped", "rows-dropped"} == {each.code for each in raw.said}
+
+
+def test_a_workbook_of_excel_97_with_cells_far_apart_is_refused_and_ends_nothing(tmp_path):
+    path = xls(tmp_path / "a.xls", [["户号", "x", "y"], ["h1", EAST, NORTH]])
+    before = record(0x0203, struct.pack("<HHH", 1, 2, 0), struct.pack("<d", NORTH))
+    far = record(0x0203, struct.pack("<HHH", 65_535, 65_535, 0), struct.pack("<d", NORTH))
+    path.write_bytes(path.read_bytes().replace(before, far))
+    with pytest.raises(DataError, match="save it as"):
+        read(path)
 
 
 def test_cells_a_million_rows_apart_are_read(tmp_path):

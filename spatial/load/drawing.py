@@ -109,21 +109,16 @@ def read_drawing(source: Source, choose: Choose, encoding: str | None) -> RawLay
     layer = source.table.lower()
     wanted = LAYERS[source.layer].geometry if source.layer else ("point", "line", "polygon")
     said = list(opened.said)
-    try:
-        with _quiet():
-            found = _entities(opened, layer, descend="point" not in wanted, said=said)
-            scale = _scale(opened, found, said)
-            drawn = drawn_shapes(found, wanted, unit_m=scale)
-            drawn, names = labelled(drawn, source.layer, unit_m=scale)
-    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as error:
-        raise DataError(
-            f"{source} is damaged: {error}; purge and audit it in CAD, and export it again"
-        ) from None
-    said += [*_layer_state(opened, layer), *_told(drawn, source)]
+    with _handled(str(source)):
+        found = _entities(opened, layer, descend="point" not in wanted, said=said)
+        scale = _scale(opened, found, said)
+        drawn = drawn_shapes(found, wanted, unit_m=scale)
+        drawn, names = labelled(drawn, source.layer, unit_m=scale)
+        said += [*_layer_state(opened, layer), *_told(drawn, source)]
+        geometry, turned = _placed(opened, objects(drawn.shapes), scale)
     headings = sorted({key for each in drawn.columns for key in each})
     chosen = choose(headings)
     values = {name: objects([each.get(key) for each in drawn.columns]) for name, key in chosen.items()}
-    geometry, turned = _placed(opened, objects(drawn.shapes), scale)
     return RawLayer(
         values, geometry, opened.crs, tuple(headings), tuple(chosen.values()), opened.encoding,
         said=(*said, *names, *turned),
@@ -149,34 +144,34 @@ def _opened(path: Path, encoding: str | None) -> _Opened:
             "community and the layers that are needed in it"
         )
     said: list[Remark] = []
-    with _quiet():
-        try:
-            document, used = _document(path.name, raw, encoding, said)
-            blocks = _blocks(document)
-            names = _layer_names(document, blocks)
-        except DataError:
-            raise
-        # whatever a damaged drawing makes of the library, it is the drawing's fault
-        except Exception as error:
-            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise DataError(f"{path.name} is damaged or no DXF: {reason}; export it again") from None
+    with _handled(path.name):
+        document, used = _document(path.name, raw, encoding, said)
+        blocks = _blocks(document)
+        names = _layer_names(document, blocks)
+        crs, move = _system(document, said)
     if blocks.references:
         text = f"{len(blocks.references):,} other drawings are referenced and were not read: "
         said.append(
             doubt("references-unread", text + first_ids(blocks.references), remedy="bind them in CAD")
         )
-    crs, move = _system(document, said)
     return _Opened(document, blocks, names, crs, move, used, said)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's own messages; ours say what matters."""
+def _handled(what: str) -> Iterator[None]:
+    """Within it the library prints nothing, and whatever a damaged drawing makes of it is told as ours."""
     logger = logging.getLogger("ezdxf")
     before = logger.disabled
     logger.disabled = True
     try:
         yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DataError(
+            f"{what} is damaged or no DXF: {reason}; audit it in CAD and export it again"
+        ) from None
     finally:
         logger.disabled = before
 

@@ -22,6 +22,7 @@ _SYMBOL_M = 2.0
 #: Ends this near are one corner.
 _CORNER_M = 0.001
 _SAME_AREA = 0.99
+_BEYOND = 1e11
 
 Points = NDArray[np.float64]  # (n, 2)
 Entity = Any  # of ezdxf; which attributes it has, its kind says
@@ -125,8 +126,8 @@ def drawn_shapes(entities: Sequence[Entity], wanted: Sequence[str], *, unit_m: f
                 drawn.add(areas)
         elif kind in _CURVES:
             xy, bent = _CURVES[kind](entity, TOLERANCE_M / unit_m)
-            if len(xy) < 2:
-                drawn.aside[f"{kind} without length"] += 1
+            if len(xy) < 2 or not _sane(xy):
+                drawn.aside[f"{kind} without length or place"] += 1
                 continue
             drawn.n_curves += bent
             closed = len(xy) > 3 and np.hypot(*(xy[0] - xy[-1])) <= _CORNER_M / unit_m
@@ -143,6 +144,11 @@ def drawn_shapes(entities: Sequence[Entity], wanted: Sequence[str], *, unit_m: f
         _fill(drawn, fillings)
     _keep_lines(drawn, open_lines, wanted, unit_m)
     return drawn
+
+
+def _sane(xy: Points) -> bool:
+    """Whether coordinates can lie on the earth, in whatever unit; others take GEOS for ever."""
+    return bool((np.abs(xy) < _BEYOND).all())
 
 
 def _attributes(entity: Entity) -> dict[str, str]:
@@ -329,7 +335,7 @@ def _filling(entity: Entity, unit_m: float) -> shapely.Geometry | None:
     for path in from_hatch(entity):
         corners = np.array([tuple(each)[:2] for each in path.control_vertices()]).reshape(-1, 2)
         size = float(np.ptp(corners, axis=0).max()) if len(corners) else 0.0
-        if not 0.0 < size < math.inf:
+        if size == 0.0 or not _sane(corners):
             continue
         tolerance = max(TOLERANCE_M / unit_m, size * 1e-6)
         xy = np.array([tuple(each)[:2] for each in path.flattening(tolerance)]).reshape(-1, 2)
@@ -355,7 +361,7 @@ def _facet(entity: Entity, unit_m: float) -> shapely.Geometry | None:
     """A filled triangle or quadrangle; the corners of a solid go 1, 2, 4, 3."""
     corners = entity.wcs_vertices()
     xy = np.array([tuple(each)[:2] for each in corners], dtype=np.float64).reshape(-1, 2)
-    if len(xy) < 3:
+    if len(xy) < 3 or not _sane(xy):
         return None
     area = shapely.Polygon(xy)
     return area if area.area > 0.0 else None

@@ -75,7 +75,7 @@ def parse_xml(document: str | IO[bytes], handler: Handler, *, file: str) -> None
             parser.Parse(document, True)
         else:
             parser.ParseFile(document)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: an unknown encoding
         raise DataError(f"{file} is damaged or no XML: {error}; export it again") from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import posixpath
 import re
 import subprocess
@@ -368,7 +369,7 @@ import python_calamine as calamine
 def plain(cell):
     return cell if isinstance(cell, (str, float, int, bool)) else {"date": str(cell)}
 try:
-    book = calamine.CalamineWorkbook.from_path(sys.argv[1])
+    book = calamine.CalamineWorkbook.from_filelike(open(sys.argv[1], "rb"))  # by content, not by name
     sheets = []
     for about in book.sheets_metadata:
         if about.typ != calamine.SheetTypeEnum.WorkSheet:
@@ -391,9 +392,11 @@ except BaseException as error:
 
 def _old_sheets(path: Path) -> tuple[Sheet, ...]:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", _READ_OLD, str(path.absolute())],
-        capture_output=True, check=False, env={"PYTHONIOENCODING": "utf-8", "RUST_BACKTRACE": "0"},
-    )  # fmt: skip
+        [sys.executable, "-I", "-X", "utf8", "-c", _READ_OLD, str(path.absolute())],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"RUST_BACKTRACE": "0"},
+    )
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if done.returncode == 1 and lines else "it is damaged; save it as .xlsx"
