@@ -186,6 +186,9 @@ def make_plan(
     bounds = {key: value for part in parts.planned for key, value in part.bounds.items()}
     if grids is not None:
         bounds |= planned_grids(layers["households"])
+    if facilities:
+        for key in ("walk", "far", "served"):
+            bounds[f"facilities_{key}"] = np.concatenate([each.prices[key] for each in facilities.values()])
     if facilities is not None and site.elevation is not None:
         bounds |= {
             "elevation": site.elevation.values,

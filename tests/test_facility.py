@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pytest import approx
 from shapely.geometry import LineString, Point, box
 
 from spatial.audit import recount
+from spatial.audit.walk_bound import Choosing, least_walk_with_room, most_served_with_room
 from spatial.errors import DataError
 from spatial.load import Site
 from spatial.load.site import Elevation
@@ -178,3 +182,52 @@ def test_one_changed_cell_is_named(
     write_plan(planned(row(), *CARE, "facility.care.n=2", "facility.care.walk_m=203"), tmp_path)
     set_cell(tmp_path, table, column, value, where)
     assert at in {f"{each.layer}.{each.column}" for each in recount(tmp_path).faults}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "prices", "bound"),
+    [
+        ((*CARE, "facility.care.walk_m=203"), "walk", "bound_walk"),
+        ((*CARE, "facility.care.walk_m=203"), "served", "bound_served"),
+        ((*CARE[:2], "facility.care.walk_min=3"), "walk", "bound_walk"),
+    ],
+)
+def test_a_bound_that_its_prices_do_not_prove_is_named(
+    tmp_path: Path, overrides: tuple[str, ...], prices: str, bound: str
+) -> None:
+    plan = planned(row(), *overrides, "facility.care.n=1")
+    assert plan.summary["facilities"]["care"]["bound_by"].startswith("Lagrangian")
+    write_plan(plan, tmp_path)
+    assert recount(tmp_path).faults == ()
+    with np.load(tmp_path / "bounds.npz") as stored:
+        arrays = dict(stored)
+    arrays[f"facilities_{prices}"] *= 0.6
+    np.savez_compressed(tmp_path / "bounds.npz", **arrays)
+    told = {(each.code, f"{each.layer}.{each.column}") for each in recount(tmp_path).faults}
+    assert told == {("bound-unproven", f"summary.facilities.care.{bound}")}
+
+
+@given(seed=st.integers(0, 10_000), whole=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_any_prices_prove_no_more_than_the_best_choice_with_room(seed: int, whole: bool) -> None:
+    """Three sites, two of them open; every row to one of them or to none."""
+    random = np.random.default_rng(seed)
+    weight = random.integers(1, 4, 5).astype(float) if whole else 3 * random.random(5) + 0.1
+    walk, room = 10 * random.random((3, 5)), random.integers(1, 8, 3).astype(float)
+    walk[random.random((3, 5)) < 0.2] = np.inf
+    most, least = 0.0, np.inf
+    for at in product(range(-1, 3), repeat=5):
+        used = np.bincount(np.array(at) + 1, weight, minlength=4)[1:]
+        paths = [walk[site, j] for j, site in enumerate(at) if site >= 0]
+        if (used > room).any() or (used > 0).sum() > 2 or np.isinf(paths).any():
+            continue
+        served = float(used.sum())
+        total = float(sum(weight[j] * walk[site, j] for j, site in enumerate(at) if site >= 0))
+        if served > most + 1e-9:
+            most, least = served, total
+        elif served > most - 1e-9:
+            least = min(least, total)
+    no = np.zeros(3, dtype=bool)
+    task = Choosing(walk, weight, limit=10.0, must=no, never=no, n=2, served=most)
+    assert least_walk_with_room(task, room, 15 * random.random(5)) <= least + 1e-6
+    assert most_served_with_room(task, room, random.random(5)) >= most - 1e-6

@@ -12,6 +12,7 @@ from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, say
 from spatial.audit.light import recount_usable
 from spatial.audit.night import lit_places
+from spatial.audit.walk_bound import Choosing, least_walk
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark, fault
 from spatial.network import doors, snap_points
@@ -20,7 +21,6 @@ __all__ = ["board_bound_faults", "proved_walk_m"]
 
 MOST_SITES = 2000  # walks from more sites than these take minutes; the bound is held against the value only
 CHUNK = 64
-TINY = 1e-6  # of a household
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -41,7 +41,7 @@ def board_bound_faults(book: Book) -> Iterator[Remark]:
         text = f"the walks add up to {say(total_m)} m, the bound says at least {say(at_least_m)}"
         yield fault("bound-broken", text, layer="summary", column="boards.bound_household_m")
     few = len(book.site.layer("board_sites")) <= MOST_SITES
-    if few and said["bound_by"] == "Lagrangian" and "boards_far_price_m" in book.bounds:
+    if few and said["bound_by"].startswith("Lagrangian") and "boards_far_price_m" in book.bounds:
         own_m = proved_walk_m(book)
         if at_least_m > own_m + slack_m:
             text = f"the summary says {say(at_least_m)}, the prices in bounds.npz prove only {say(own_m)}"
@@ -49,36 +49,24 @@ def board_bound_faults(book: Book) -> Iterator[Remark]:
 
 
 def proved_walk_m(book: Book) -> float:
-    """No boards that serve as many and leave no more without a way walk less than this in all. [m]
-
-    First the prices of being served say which sites such a choice must have and which it can't use.
-    Then, with a price per household of each row, a site is worth what its walks fall short of the
-    prices; the sites it must have are taken, and the best others up to the number. A walk beyond
-    ``walk_m`` costs ``far`` more, given back for those who need not be served.
-    """
+    """No boards that serve as many and leave no more without a way walk less than this in all. [m]"""
     settings, served = book.settings.boards, book.summary["boards"]["households_served"]
     status = book.site.layer("board_sites")["status"].to_numpy(object)
     households = book.site.layer("households")["households"].to_numpy(float)
     price_m, far_m = book.bounds["boards_price_m"], float(book.bounds["boards_far_price_m"][0])
     walk_m = _walks_m(book)
     longest_m = max(float(walk_m.max(where=np.isfinite(walk_m), initial=0.0)), settings.walk_m)
-    walk_m[unusable(book)] = np.inf
-    n = settings.n_boards + int((status == "existing").sum())
-    must, never = _forced(walk_m <= settings.walk_m, households, book, served=served, n=n)
-    walk_m[never] = np.inf
-    reached = np.isfinite(price_m)
-    walk_m, weight, price_m = walk_m[:, reached], households[reached], price_m[reached]
-    within = walk_m <= settings.walk_m
-    servable = within.any(axis=0)
-    everyone = served >= weight[servable].sum()
-    if everyone:  # whoever can be served must be
-        walk_m = np.where(servable & ~within, np.inf, walk_m)
-    worth_m = np.minimum(0.0, walk_m + far_m * ~within - price_m) @ weight
-    free = np.sort(worth_m[~must & ~never])[: max(n - int(must.sum()), 0)]
-    given_back_m = 0.0 if everyone else far_m * (weight.sum() - served)
-    # who is left without a board counted the longest walk, and does not count in the total
-    given_back_m += longest_m * float(weight[~_has_board(book)[reached]].sum())
-    return float(weight @ price_m + worth_m[must].sum() + free.sum() - given_back_m)
+    task = Choosing(
+        walk=walk_m,
+        weight=households,
+        limit=settings.walk_m,
+        must=np.isin(status, ("existing", "required")),
+        never=unusable(book),
+        n=settings.n_boards + int((status == "existing").sum()),
+        served=served,
+    )
+    served_price, left_out = book.bounds["boards_served_price"], ~_has_board(book)
+    return least_walk(task, price_m, far_m, served_price, longest=longest_m, left_out=left_out)
 
 
 def unusable(book: Book) -> Bools:
@@ -99,29 +87,6 @@ def _has_board(book: Book) -> Bools:
     """Which households of site.gpkg the plan gives a board to."""
     said = book.layers["households"].drop_duplicates("household_id").set_index("household_id")["board_id"]
     return said.reindex(book.site.layer("households")["household_id"]).notna().to_numpy(bool)
-
-
-def _forced(within: Bools, households: Floats, book: Book, *, served: int, n: int) -> tuple[Bools, Bools]:
-    """Sites that n boards must have to serve so many households, and those they can't use.
-
-    A household is worth one less its price for nothing, and a site the prices of those it serves.
-    """
-    status = book.site.layer("board_sites")["status"].to_numpy(object)
-    must, never = np.isin(status, ("existing", "required")), unusable(book)
-    price = np.clip(book.bounds["boards_served_price"], 0.0, households)
-    servable = within[~never].any(axis=0)
-    worth = within @ price
-    free = np.flatnonzero(~must & ~never)
-    free = free[np.argsort(-worth[free], kind="stable")]
-    n_free = n - int(must.sum())
-    taken, left = free[:n_free], free[n_free:]
-    most = (households - price)[servable].sum() + worth[must].sum() + worth[taken].sum()
-    if taken.size and left.size:
-        must = must.copy()
-        must[taken[most - worth[taken] + worth[left[0]] < served - TINY]] = True
-        never = never.copy()
-        never[left[most - worth[taken[-1]] + worth[left] < served - TINY]] = True
-    return must, never
 
 
 def _walks_m(book: Book) -> Floats:

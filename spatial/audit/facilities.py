@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, SHARE, column_differs, differs, rows_that, say
 from spatial.audit.sites import place_faults
+from spatial.audit.walk_bound import (
+    Choosing,
+    least_walk,
+    least_walk_with_room,
+    most_served_with_room,
+)
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark, fault
 from spatial.network import Stops, doors, snap_points
@@ -28,6 +34,7 @@ PIECE_M = 10.0
 DEFAULT_WALK_M = 500.0
 CHUNK = 64
 TINY = 1e-6
+MOST_WALKS = 20_000_000  # from every candidate; with more, a bound is held against the value only
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -100,6 +107,7 @@ def _one(book: Book, name: str, facility: Facility) -> tuple[list[Remark], dict[
     remarks += _site_faults(book, name, facility, sites, served)
     figures = _figures(facility, sites, demand[needs], own, near, limit)
     remarks += _figure_faults(said, figures, name)
+    remarks += _bound_faults(book, name, facility, needs, np.isfinite(own))
     return remarks, figures
 
 
@@ -151,6 +159,65 @@ def _figure_faults(said: dict[str, Any], own: dict[str, Any], name: str) -> Iter
     if bound is not None and own["total_walk"] < bound - LENGTH_M - RELATIVE * own["total_walk"]:
         text = f"the walks add up to {say(own['total_walk'])}, the bound says at least {say(bound)}"
         yield fault("bound-broken", text, layer="summary", column=f"facilities.{name}.bound_walk")
+
+
+def _bound_faults(
+    book: Book, name: str, facility: Facility, needs: Ints, reached: NDArray[np.bool_]
+) -> Iterator[Remark]:
+    """Bounds that the prices in bounds.npz don't prove; of candidates that stand in a layer with ids."""
+    said, layer, price = book.summary["facilities"][name], facility.candidates, _prices(book, name)
+    id_column = None if layer == "alleys" else LAYERS[layer].id_column
+    if id_column is None or not any(np.isfinite(each).any() for each in price.values()):
+        return
+    known = book.site.layer(layer)
+    if len(needs) * len(known) > MOST_WALKS:
+        return
+    every = pd.DataFrame({"site_id": known[id_column], "geometry": known.geometry})
+    status = known["status"] if "status" in known else pd.Series("candidate", index=known.index)
+    column = facility.demand.removeprefix("households.")
+    task = Choosing(
+        walk=_walks(book, facility, every, needs).T,
+        weight=book.site.layer("households")[column].to_numpy(float)[needs],
+        limit=_limit(facility),
+        must=status.isin(["existing", "required"]).to_numpy(bool),
+        never=(status == "forbidden").to_numpy(bool),
+        n=facility.n + int((status == "existing").sum()),
+        served=said["served"],
+    )
+    bound, at_most = said["bound_walk"], said["bound_served"]
+    slack = LENGTH_M + RELATIVE * abs(said["total_walk"])
+    if facility.capacity is None:
+        longest = max(float(task.walk.max(where=np.isfinite(task.walk), initial=0.0)), task.limit)
+        far, served = float(price["far"][0]), price["served"]
+        own = least_walk(task, price["walk"], far, served, longest=longest, left_out=~reached)
+    else:
+        room = known[facility.capacity] if isinstance(facility.capacity, str) else facility.capacity
+        room = np.broadcast_to(np.asarray(room, dtype=float), len(known))
+        own = least_walk_with_room(task, room, price["walk"])
+        most = most_served_with_room(task, room, price["served"])
+        if np.isfinite(price["served"]).any() and at_most < most - SHARE:
+            text = f"the summary says at most {say(at_most)}, the prices in bounds.npz prove only {say(most)}"
+            column = f"facilities.{name}.bound_served"
+            yield fault("bound-unproven", text, layer="summary", column=column)
+    # a bound by a solver is higher than its prices prove
+    if said["bound_by"].startswith("Lagrangian") and bound is not None and bound > own + slack:
+        text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(own)}"
+        yield fault("bound-unproven", text, layer="summary", column=f"facilities.{name}.bound_walk")
+
+
+def _prices(book: Book, name: str) -> Mapping[str, Floats]:
+    """The prices of one facility, NaN where there is none; of all they are stored one after the other."""
+    stored = {key: book.bounds.get(f"facilities_{key}") for key in ("walk", "far", "served")}
+    households, found = book.site.layer("households"), {}
+    demands = {key: each.demand.removeprefix("households.") for key, each in book.settings.facility.items()}
+    n_rows = {key: int((households[each].fillna(0) > 0).sum()) for key, each in demands.items()}
+    names = sorted(n_rows)
+    for key, every in stored.items():
+        sizes = [1 if key == "far" else n_rows[each] for each in names]
+        if every is None or len(every) != sum(sizes):
+            return {}
+        found[key] = np.split(every, np.cumsum(sizes)[:-1])[names.index(name)]
+    return found
 
 
 def _site_faults(

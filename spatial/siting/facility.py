@@ -5,6 +5,7 @@ Settings alone describe it: where it may stand, who needs it, how far they walk,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from spatial.siting.candidates import (
     unreachable_doubt,
 )
 from spatial.siting.service import (
+    LAGRANGIAN,
     Service,
     Walked,
     farthest,
@@ -57,6 +59,7 @@ class FacilityPlan:
     walks: DataFrame  # PLAN_LAYERS["facility_walks"]
     figures: dict[str, Any]
     remarks: tuple[Remark, ...]
+    prices: Mapping[str, FloatArray]  # ``walk`` and ``served`` of each row that needs it, ``far``
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def plan_facility(site: Site, network: AlleyNetwork, settings: Settings, name: s
     sites = _candidates(site, network, settings, name)
     needs = _needs(site, network, settings, sites, name)
     _check_numbers(needs.service, sites, name)
-    chosen, at, figures = _choose(needs, facility)
+    chosen, at, figures, prices = _choose(needs, facility)
     table = _site_table(needs, sites, chosen, at, name)
     table = table.assign(alley_id=nearest_alley(network, table))
     ids = site.layer("households")["household_id"].to_numpy(dtype=object)[needs.rows]
@@ -120,7 +123,7 @@ def plan_facility(site: Site, network: AlleyNetwork, settings: Settings, name: s
             "walk_min": at.walk if facility.walk_min is not None else np.nan,
         }
     )
-    return FacilityPlan(table, walk, figures, tuple(remarks))
+    return FacilityPlan(table, walk, figures, tuple(remarks), prices)
 
 
 def check_facility(site: Site, settings: Settings, name: str) -> None:
@@ -261,8 +264,10 @@ def _check_numbers(service: Service, sites: GeoDataFrame, name: str) -> None:
         )
 
 
-def _choose(needs: _Needs, facility: Facility) -> tuple[BoolArray, Walked, dict[str, Any]]:
-    """The choice, who goes where, and the figures."""
+def _choose(
+    needs: _Needs, facility: Facility
+) -> tuple[BoolArray, Walked, dict[str, Any], dict[str, FloatArray]]:
+    """The choice, who goes where, the figures, and the prices that prove them."""
     service, walk = needs.service, None
     if needs.capacity is not None:
         assigned = capacitated_median(
@@ -284,7 +289,21 @@ def _choose(needs: _Needs, facility: Facility) -> tuple[BoolArray, Walked, dict[
             chosen, walk = least_walk(service, served)
         rows = np.flatnonzero(chosen)
         at = nearest_chosen(service, needs.on, needs.door, needs.stops, rows)
-    return chosen, at, _figures(needs, facility, chosen, at, served, walk)
+    return chosen, at, _figures(needs, facility, chosen, at, served, walk), _prices(needs, served, walk)
+
+
+def _prices(needs: _Needs, served: Solution, walk: Solution | None) -> dict[str, FloatArray]:
+    """Prices of the Lagrangian bounds, NaN where a bound has none."""
+    none, far = np.full(len(needs.rows), np.nan), np.full(1, np.nan)
+    found = {"walk": none.copy(), "far": far, "served": none.copy()}
+    if walk is not None and needs.capacity is not None:
+        found["walk"] = walk.duals
+        if served.bound_by == LAGRANGIAN:
+            found["served"] = served.duals
+    elif walk is not None and walk.bound_by.startswith(LAGRANGIAN):
+        found["walk"][np.diff(needs.service.walk.indptr) > 0] = walk.duals[:-1]
+        found["far"], found["served"] = walk.duals[-1:], served.duals
+    return found
 
 
 def _assigned(service: Service, site: IntArray) -> Walked:
