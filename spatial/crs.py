@@ -34,10 +34,12 @@ from spatial.errors import DataError, one_line
 __all__ = [
     "Change",
     "change_crs",
+    "compass",
     "coordinate_change",
     "crs_name",
     "datum_name",
     "is_metric",
+    "lon_lat_of",
     "misfit",
     "parse_crs",
     "shifted_from_wgs84",
@@ -133,7 +135,7 @@ def is_metric(crs: pyproj.CRS, xy: tuple[float, float]) -> bool:
     operation = crs.coordinate_operation
     if operation is not None and "Pseudo" in operation.method_name:  # true at the equator alone
         return False
-    return _scale_error(crs, _lon_lat(crs, xy)) <= _SCALE_TOLERANCE
+    return _scale_error(crs, lon_lat_of(crs, xy)) <= _SCALE_TOLERANCE
 
 
 def _scale_error(crs: pyproj.CRS, lon_lat: tuple[float, float]) -> float:
@@ -158,7 +160,7 @@ def working_crs(crs: pyproj.CRS, xy: tuple[float, float]) -> pyproj.CRS:
     """
     if is_metric(crs, xy):
         return crs
-    lon, lat = _lon_lat(crs, xy)
+    lon, lat = lon_lat_of(crs, xy)
     if not (math.isfinite(lon) and abs(lat) <= 90.0):
         raise DataError(f"coordinates around {xy[0]:.8g}, {xy[1]:.8g} have no place in {crs_name(crs)}")
     lon = (lon + 180.0) % 360.0 - 180.0
@@ -183,7 +185,7 @@ def _utm_zone(lon: float, lat: float) -> pyproj.CRS:
     return pyproj.CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
 
-def _lon_lat(crs: pyproj.CRS, xy: tuple[float, float]) -> tuple[float, float]:
+def lon_lat_of(crs: pyproj.CRS, xy: tuple[float, float]) -> tuple[float, float]:
     """Longitude and latitude on the system's own datum: near enough to tell zones and areas apart."""
     if crs.is_geographic:
         return xy
@@ -234,7 +236,7 @@ def coordinate_change(
     """
     if not {datum, target_datum} & {"gcj02", "bd09"}:
         return _change(crs, target, xy)
-    there, back = _change(crs, _WGS84, xy), _change(_WGS84, target, _lon_lat(crs, xy))
+    there, back = _change(crs, _WGS84, xy), _change(_WGS84, target, lon_lat_of(crs, xy))
 
     def move(xy: Floats) -> Floats:
         lon, lat = there.move(xy).T
@@ -248,7 +250,7 @@ def coordinate_change(
 
 
 def _change(crs: pyproj.CRS, target: pyproj.CRS, xy: tuple[float, float]) -> Change:
-    lon_lat = _lon_lat(crs, xy)
+    lon_lat = lon_lat_of(crs, xy)
     straight = _operation(crs, target, lon_lat)
     if straight.accuracy_m is not None:
         return straight
@@ -298,14 +300,29 @@ def misfit(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
     found = f"coordinates around {x:.8g}, {y:.8g} do not lie where {crs_name(crs)} is used"
     if _fits(crs, y, x):
         return f"{found}; x and y look swapped"
-    return f"{found}; they look like {suggest_crs(xy)}"
+    return f"{found}; they look like {_same_zone(crs, xy) or suggest_crs(xy)}"
+
+
+def _same_zone(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
+    """The CGCS2000 zone meant where only the zone prefix of a code is wrong, in words; else nothing."""
+    code = crs.to_epsg() or 0
+    plain = code + 21 if 4513 <= code <= 4533 else code + 11 if 4491 <= code <= 4501 else 0
+    if plain and _fits(pyproj.CRS.from_epsg(plain), *xy):
+        return f"metres of that zone without its prefix: EPSG:{plain}"
+    return ""
+
+
+def compass(east: float, north: float) -> str:
+    """A direction in words, as ``north-east``."""
+    names = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
+    return names[round(math.atan2(north, east) / (math.pi / 4)) % 8]
 
 
 def _fits(crs: pyproj.CRS, x: float, y: float) -> bool:
     as_degrees = abs(x) <= 180.0 and abs(y) <= 90.0
     if crs.is_geographic != as_degrees and not (crs.is_geographic and abs(x) <= 360.0 and abs(y) <= 90.0):
         return False
-    lon, lat = _lon_lat(crs, (x, y))
+    lon, lat = lon_lat_of(crs, (x, y))
     if not (math.isfinite(lon) and math.isfinite(lat)):
         return False
     area = crs.area_of_use

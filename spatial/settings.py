@@ -58,6 +58,7 @@ class InputLayer(Section):
     layer: str | None = None
     crs: str | None = None
     datum: Datum | None = None
+    swap_xy: bool = False  # the file holds north first, then east
     encoding: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)  # our name -> the file's name
 

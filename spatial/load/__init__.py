@@ -15,6 +15,7 @@ shapes    flat, single-part, valid geometry
 layers    one layer, checked and brought to the metric system
 facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
+whereabouts  whether the layers lie together, and what would put a lost one among the others
 datums    which layers lie beside the others by the shift of a Chinese map
 elevation heights
 store     ``site.gpkg`` of a plan folder
@@ -40,6 +41,7 @@ from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed, stamps
 from spatial.load.store import read_site_layers, write_layers, write_site_layers
+from spatial.load.whereabouts import lost_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
@@ -143,7 +145,9 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
         remarks += said
     inputs = hashed(folder, sources.values())
     remarks += _changed(before, stamps(sources.values()))
-    told = _in_order(remarks)
+    remarks = lost_layers(facts, remarks)
+    suspected = {each.layer: each for each in remarks if each.code == "datum-suspected"}
+    told = _in_order([_perhaps_shifted(each, suspected) for each in remarks])
     ordered = {name: frames[name] for name in LAYERS if name in frames}
     site = None
     if crs is not None and not any(each.kind == "fault" for each in told):
@@ -211,22 +215,23 @@ def _placed_layers(
         remarks += said
         if frame is not None:
             frames[name] = frame
-    suspected = suspected_datums(frames, crs, {name: each.datum for name, each in layers.items()})
-    remarks += suspected.values()
+    remarks += suspected_datums(frames, crs, {name: each.datum for name, each in layers.items()}).values()
     if "alleys" not in frames:
         return crs, frames, remarks
     broken |= frozenset(layers) - frozenset(frames)
     frames, said = complete_layers(frames, crs, broken=broken, max_access_m=max_access_m)
-    return crs, frames, remarks + [_perhaps_shifted(each, suspected) for each in said]
+    return crs, frames, remarks + said
 
 
 def _perhaps_shifted(remark: Remark, suspected: Mapping[str, Remark]) -> Remark:
     """What a wrong datum may have caused points to it."""
-    concerned = [suspected[each] for each in ("alleys", "households", remark.layer) if each in suspected]
-    if not concerned or remark.code not in ("alleys-incomplete", "layers-apart", "household-outside"):
-        return remark
-    first = concerned[0] if remark.code != "layers-apart" else concerned[-1]
-    return replace(remark, remedy=f"{first.layer} may be shifted: {first.remedy}; else {remark.remedy}")
+    near = {"layers-apart": (remark.layer,), "household-outside": ("boundary", "households")}
+    concerned = near.get(remark.code, ("alleys", "households") if remark.code == "alleys-incomplete" else ())
+    for name in concerned:
+        if name in suspected:
+            remedy = f"{name} may be shifted: {suspected[name].remedy}; else {remark.remedy}"
+            return replace(remark, remedy=remedy)
+    return remark
 
 
 def _in_order(remarks: list[Remark]) -> tuple[Remark, ...]:

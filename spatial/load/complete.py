@@ -21,8 +21,6 @@ Layers = Mapping[str, gpd.GeoDataFrame]
 
 #: Added around houses and alleys where no boundary is given. [m]
 _MARGIN_M = 20.0
-#: Layers may lie this far from the alleys before a wrong zone is suspected. [m]
-_APART_M = 1000.0
 
 # the rule by which households are estimated from footprints
 _DWELLING_MIN_M2 = 40.0
@@ -67,7 +65,7 @@ def complete_layers(
     remarks : list of Remark
         Fault ``alleys-incomplete`` where more than half of the households are not served.
     """
-    full, remarks = dict(layers), _apart(layers)
+    full, remarks = dict(layers), list[Remark]()
     steps = {
         _united_groups: "groups",
         _estimated_households: "households",
@@ -81,20 +79,6 @@ def complete_layers(
         full |= changed
         remarks += said
     return full, remarks + _incomplete(full, max_access_m) + _outside(full)
-
-
-def _apart(layers: Layers) -> list[Remark]:
-    """Layers that lie nowhere near the alleys: mostly a wrong zone."""
-    alleys = shapely.box(*layers["alleys"].total_bounds)
-    remarks = []
-    for name, rows in layers.items():
-        away_m = shapely.distance(alleys, shapely.box(*rows.total_bounds))
-        if away_m > _APART_M:
-            make = fault if name in ("households", "boundary") else doubt
-            text = f"lies {away_m / 1000:,.1f} km from the alleys"
-            remedy = "check the coordinate system (zone) of both"
-            remarks.append(make("layers-apart", text, layer=name, remedy=remedy))
-    return remarks
 
 
 def _united_groups(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:

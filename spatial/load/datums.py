@@ -23,7 +23,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import coordinate_change, shifted_from_wgs84, shifted_to_wgs84
+from spatial.crs import compass, coordinate_change, shifted_from_wgs84, shifted_to_wgs84
 from spatial.errors import Remark, doubt
 
 __all__ = ["suspected_datums"]
@@ -287,7 +287,7 @@ def _told(
 ) -> Remark:
     east, north = np.array(middle) - mover.undo(np.array([middle]), shift)[0]
     text = (
-        f"lies {math.hypot(east, north):,.0f} m {_direction(east, north)} of where it fits, "
+        f"lies {math.hypot(east, north):,.0f} m {compass(east, north)} of where it fits, "
         f"which is the shift {_WORDS.get(shift, 'of several datums')} here"
     )
     says = [each for each in found if any(each.shift) and name in (each.relation.layer, each.relation.other)]
@@ -328,8 +328,3 @@ def _remedy(name: str, shift: Shift, actual: str) -> str:
         f'if all other layers come from {_ORIGINS[others]}, set [input] datum = "{others}" and '
         f'[input.{name}] datum = "{own}"; else {again}'
     )
-
-
-def _direction(east: float, north: float) -> str:
-    names = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
-    return names[round(math.atan2(north, east) / (math.pi / 4)) % 8]

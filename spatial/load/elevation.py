@@ -5,24 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 import rasterio
+import shapely
 from affine import Affine
 from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
-from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window, from_bounds
 from rasterio.windows import transform as window_transform
+from scipy.ndimage import map_coordinates
 
-from spatial.crs import crs_name, parse_crs
+from spatial.crs import Change, coordinate_change, crs_name, parse_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
+from spatial.load.layers import accuracy_doubt
 from spatial.load.raw import Source
 from spatial.load.site import Elevation
-from spatial.settings import Settings
+from spatial.load.whereabouts import Box, fitting_setting
+from spatial.settings import InputLayer, Settings
 
 __all__ = ["read_elevation"]
 
 #: Read this far around the site, so that slopes at its edge are known. [m]
 _MARGIN_M = 200.0
 _MAX_CELLS = 25_000_000
+_AT_ONCE = 1_000_000  # cells that are moved together
 _MAX_BLOCK_BYTES = 256_000_000  # a file is unpacked block by block, whatever part is asked for
 _NONE_BELOW_M, _NONE_ABOVE_M = -500.0, 9000.0
 
@@ -44,7 +48,7 @@ def read_elevation(
     Elevation or None
     list of Remark
     """
-    stated = settings.input.layers["elevation"].crs if "elevation" in settings.input.layers else None
+    spec = settings.input.layers.get("elevation", InputLayer())
     try:
         # no neighbour files, so that a raster brings only itself
         with (
@@ -52,27 +56,34 @@ def read_elevation(
             rasterio.open(source.path, driver="GTiff") as raster,
         ):
             _check_blocks(raster)
-            wkt = stated or (raster.crs.to_wkt() if raster.crs else settings.input.crs)
+            wkt = spec.crs or (raster.crs.to_wkt() if raster.crs else settings.input.crs)
             if wkt is None:
-                remedy = 'set [input.elevation] crs = "EPSG:…" in plan.toml'
+                remedy = _setting(raster, crs, bounds) or 'set [input.elevation] crs = "EPSG:…" in plan.toml'
                 return None, [fault("crs-missing", "crs is missing", layer="elevation", remedy=remedy)]
             own = parse_crs(wkt)
-            window = _window(raster, own, crs, bounds)
+            middle = ((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
+            # a shift stated for all input is one of map points: heights come from surveys
+            change = coordinate_change(crs, own, middle, target_datum=spec.datum)
+            window = _window(raster, change, bounds)
             if window is None:
                 text = f"{source.path.name} does not cover the site and is left out"
-                return None, [doubt("layers-apart", text, layer="elevation")]
+                remedy = _setting(raster, crs, bounds)
+                return None, [doubt("layers-apart", text, layer="elevation", remedy=remedy)]
             values = raster.read(1, window=window, masked=True).astype(np.float32).filled(np.nan)
             transform = window_transform(window, raster.transform)
     except (RasterioError, DataError, ValueError, MemoryError) as error:
         return None, [fault("file-unreadable", f"{source.path.name}: {error}", layer="elevation")]
     values, remarks = _plausible(values)
-    if not own.equals(crs, ignore_axis_order=True):
+    shifted = spec.datum in ("gcj02", "bd09")
+    if shifted or not own.equals(crs, ignore_axis_order=True):
         try:
-            values, transform = _warped(values, transform, own, crs)
-        except (RasterioError, DataError, ValueError, MemoryError) as error:
+            values, transform = _warped(values, transform, change, bounds)
+        except (DataError, ValueError, MemoryError) as error:
             return None, [fault("file-unreadable", f"{source.path.name}: {error}", layer="elevation")]
         text = f"brought from {crs_name(own)} to {crs_name(crs)}"
+        text += f", the shift of {spec.datum} taken off" if shifted else ""
         remarks.append(note("crs-changed", text, layer="elevation"))
+        remarks += accuracy_doubt("elevation", own, crs, change)
     return Elevation(np.ascontiguousarray(values), tuple(transform)[:6]), remarks
 
 
@@ -87,20 +98,27 @@ def _check_blocks(raster: rasterio.DatasetReader) -> None:
         raise DataError(f"is stored in blocks of {size / 1e6:,.0f} MB; export it in tiles (TILED=YES)")
 
 
+def _setting(
+    raster: rasterio.DatasetReader, crs: pyproj.CRS, bounds: tuple[float, float, float, float]
+) -> str:
+    """What to set so that the raster lies on the site; empty where no usual system does it."""
+    west, south, east, north = bounds
+    change = coordinate_change(crs, pyproj.CRS.from_epsg(4326), ((west + east) / 2, (south + north) / 2))
+    home = Box(*change.move(np.array([(west, south), (east, north)])).ravel().tolist())
+    left, bottom, right, top = raster.bounds
+    return fitting_setting("elevation", ((left + right) / 2, (bottom + top) / 2), [crs], home)
+
+
 def _window(
-    raster: rasterio.DatasetReader,
-    own: pyproj.CRS,
-    crs: pyproj.CRS,
-    bounds: tuple[float, float, float, float],
+    raster: rasterio.DatasetReader, change: Change, bounds: tuple[float, float, float, float]
 ) -> Window | None:
     """The cells around the site, or None where there are none."""
     west, south, east, north = bounds
-    margin = (west - _MARGIN_M, south - _MARGIN_M, east + _MARGIN_M, north + _MARGIN_M)
-    change = pyproj.Transformer.from_crs(crs, own, always_xy=True)
-    box = change.transform_bounds(*margin, densify_pts=21)
-    window = from_bounds(*box, transform=raster.transform) if np.isfinite(box).all() else None
-    if window is None:
+    margin = shapely.box(west - _MARGIN_M, south - _MARGIN_M, east + _MARGIN_M, north + _MARGIN_M)
+    edge = change.move(shapely.get_coordinates(shapely.segmentize(margin, _MARGIN_M)))
+    if not np.isfinite(edge).all():
         return None
+    window = from_bounds(*edge.min(axis=0), *edge.max(axis=0), transform=raster.transform)
     first_row, first_col = max(0, int(np.floor(window.row_off))), max(0, int(np.floor(window.col_off)))
     last_row = min(raster.height, int(np.ceil(window.row_off + window.height)))
     last_col = min(raster.width, int(np.ceil(window.col_off + window.width)))
@@ -122,24 +140,27 @@ def _plausible(values: np.ndarray) -> tuple[np.ndarray, list[Remark]]:
 
 
 def _warped(
-    values: np.ndarray, transform: Affine, own: pyproj.CRS, crs: pyproj.CRS
+    values: np.ndarray, transform: Affine, change: Change, bounds: tuple[float, float, float, float]
 ) -> tuple[np.ndarray, Affine]:
-    rows, cols = values.shape
-    corners = rasterio.transform.array_bounds(rows, cols, transform)
-    target, width, height = calculate_default_transform(own.to_wkt(), crs.to_wkt(), cols, rows, *corners)
-    if width * height > _MAX_CELLS:
-        raise DataError(f"{width * height:,} cells in {crs_name(crs)}; resample to 1 m or coarser")
-    warped = np.full((height, width), np.nan, dtype=np.float32)
-    reproject(
-        values,
-        warped,
-        src_transform=transform,
-        src_crs=own.to_wkt(),
-        src_nodata=np.nan,
-        dst_transform=target,
-        dst_crs=crs.to_wkt(),
-        dst_nodata=np.nan,
-        resampling=Resampling.bilinear,
-        num_threads=1,
-    )
-    return warped, target
+    """Heights on cells of the site's own system, as large as the raster's, bilinear between its centres."""
+    west, south, east, north = bounds
+    x, y = (west + east) / 2, (south + north) / 2
+    # the raster's cell in metres of the site: one metre east and north, counted in cells
+    steps = np.column_stack(~transform * tuple(change.move(np.array([(x, y), (x + 1, y), (x, y + 1)])).T))
+    cell_m = 1 / max(np.hypot(*(steps[1] - steps[0])), np.hypot(*(steps[2] - steps[0])))
+    cols = int(np.ceil((east - west + 2 * _MARGIN_M) / cell_m))
+    rows = int(np.ceil((north - south + 2 * _MARGIN_M) / cell_m))
+    if rows * cols > _MAX_CELLS:
+        raise DataError(f"{rows * cols:,} cells around the site; resample to 1 m or coarser")
+    target = Affine(cell_m, 0.0, west - _MARGIN_M, 0.0, -cell_m, north + _MARGIN_M)
+    heights = np.empty((rows, cols), dtype=np.float32)
+    step = max(1, _AT_ONCE // cols)
+    for first in range(0, rows, step):
+        col, row = np.meshgrid(np.arange(cols) + 0.5, np.arange(first, min(first + step, rows)) + 0.5)
+        xy = np.column_stack(target * (col.ravel(), row.ravel()))
+        source_col, source_row = ~transform * tuple(change.move(xy).T)
+        found = map_coordinates(
+            values, (source_row - 0.5, source_col - 0.5), order=1, cval=np.nan, mode="constant"
+        )
+        heights[first : first + step] = found.reshape(-1, cols)
+    return heights, target

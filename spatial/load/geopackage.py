@@ -17,12 +17,14 @@ import pyproj
 from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
-from spatial.errors import DataError
-from spatial.load.raw import Choose, RawLayer, Source, decoder, objects, refuse_more, wkb_shapes
+from spatial.errors import DataError, Remark
+from spatial.load.raw import Choose, RawLayer, Source, decoder, file_crs, objects, refuse_more, wkb_shapes
 
 __all__ = ["data_tables", "feature_tables", "read_geopackage", "read_rows", "read_table"]
 
 _ENVELOPE_BYTES = np.array([0, 32, 48, 48, 64, 0, 0, 0])
+#: What GDAL writes where a layer has no system.
+_UNDEFINED = ('LOCAL_CS["Undefined', 'ENGCRS["Undefined', 'GEOGCS["Undefined')
 _MOST_TABLES = 1000
 _MOST_VALUE_BYTES = 50_000_000
 #: Steps of SQLite to look up what a file says of its tables; a damaged or made-up file could need for ever.
@@ -96,12 +98,13 @@ def read_geopackage(source: Source, choose: Choose, encoding: str | None) -> Raw
         headings = [each for each in columns if each != geometry_column]
         refuse_more(str(source), n_headings=len(headings))
         chosen = choose(headings)
-        crs = _srs(database, srs_id)
+        crs, said = _srs(database, srs_id, source.path.name)
         database.text_factory = decoder(source.path.name, encoding)
         table = _values(database, source.table, (geometry_column, *chosen.values()), str(source))
     geometry, n_curves = _gpkg_geometry(table[:, 0], source)
     values = {name: table[:, 1 + i] for i, name in enumerate(chosen)}
-    return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), n_curves=n_curves)
+    read = tuple(chosen.values())
+    return RawLayer(values, geometry, crs, tuple(headings), read, n_curves=n_curves, said=tuple(said))
 
 
 def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -124,7 +127,7 @@ def read_table(
         place = database.execute(
             "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (table,)
         ).fetchone() if "gpkg_geometry_columns" in _true_tables(database) else None  # fmt: skip
-        crs = _srs(database, place[1]) if place is not None else None
+        crs = _srs(database, place[1], path.name)[0] if place is not None else None
         values = _values(database, table, tuple(columns), f"{path.name} ({table})")
     found = dict(zip(columns, values.T, strict=True))
     if place is None:
@@ -176,21 +179,23 @@ def _geometry_column(database: sqlite3.Connection, table: str, columns: list[str
     return row
 
 
-def _srs(database: sqlite3.Connection, srs_id: Any) -> pyproj.CRS | None:
-    """The system of a row of ``gpkg_spatial_ref_sys``; None where it is undefined (-1, 0)."""
+def _srs(database: sqlite3.Connection, srs_id: Any, file: str) -> tuple[pyproj.CRS | None, list[Remark]]:
+    """The system of a row of ``gpkg_spatial_ref_sys``; None where it is undefined."""
     row = database.execute(
         "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys "
         "WHERE srs_id = ?",
         (srs_id,),
     ).fetchone()
     if srs_id in (-1, 0) or row is None or str(row[2]).strip().lower() in ("", "undefined"):
-        return None
+        return None, []
+    if str(row[2]).startswith(_UNDEFINED):
+        return None, []
     if str(row[0]).upper() == "EPSG":
         try:
-            return parse_crs(f"EPSG:{row[1]}")
+            return parse_crs(f"EPSG:{row[1]}"), []
         except DataError:
             pass  # a code that is newer than our tables: its definition stands beside it
-    return parse_crs(str(row[2]))
+    return file_crs(file, str(row[2]))
 
 
 def _gpkg_geometry(blobs: NDArray[np.object_], source: Source) -> tuple[NDArray[np.object_], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import change_crs, crs_name, misfit, parse_crs, suggest_crs
+from spatial.crs import Change, coordinate_change, crs_name, datum_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
 from spatial.load.facts import LayerFacts, layer_facts
@@ -26,7 +27,7 @@ from spatial.load.site import contract_frame
 from spatial.schema import LAYERS
 from spatial.settings import InputLayer, Settings
 
-__all__ = ["ReadLayer", "middle_of", "place_layer", "read_layer"]
+__all__ = ["ReadLayer", "accuracy_doubt", "middle_of", "place_layer", "read_layer"]
 
 Objects = NDArray[np.object_]
 
@@ -46,6 +47,8 @@ _ID_PREFIX = {
 
 #: A row farther than this from the middle of its layer is a slip of coordinates.
 _ASTRAY_M, _ASTRAY_DEG = 1e5, 1.0
+#: A transformation less accurate than this is told.
+_ACCURATE_M = 3.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ def read_layer(
         )
     except DataError as error:
         return None, LayerFacts(name, source), [fault("file-unreadable", str(error), layer=name)]
+    if raw.crs is None or raw.crs.is_geographic:
+        raw = replace(raw, geometry=_over_date_line(raw.geometry))
+    if spec.swap_xy:
+        raw = replace(raw, geometry=shapely.transform(raw.geometry, lambda xy: xy[:, ::-1]))
     chosen, remarks = match_columns(name, raw.headings, named=spec.columns, name_bytes=name_bytes)
     garble = garbled_values(raw.values)
     given, raw = raw.values, replace(raw, values=mended_values(raw.values, garble))
@@ -117,6 +124,16 @@ def read_layer(
     columns, remarks = _with_ids(name, columns, shapes, labels, remarks)
     facts = replace(facts, n_used=len(shapes.geometry))
     return ReadLayer(name, columns, shapes.geometry, crs, facts.datum), facts, remarks
+
+
+def _over_date_line(geometry: Objects) -> Objects:
+    """Degrees on both sides of the date line, made to count on from 180."""
+    lon = shapely.get_coordinates(geometry)[:, 0]
+    if not (
+        len(lon) and (np.abs(lon) > 170.0).all() and (np.abs(lon) <= 180.0).all() and np.ptp(lon) > 180.0
+    ):
+        return geometry
+    return shapely.transform(geometry, lambda xy: np.column_stack((xy[:, 0] % 360.0, xy[:, 1])))
 
 
 def _empty(name: str, source: Source) -> Remark:
@@ -160,8 +177,8 @@ def _layer_crs(
 ) -> tuple[pyproj.CRS | None, list[Remark]]:
     """The system stated for the layer, else the file's own, else the one stated for all input."""
     remarks: list[Remark] = []
-    setting = f'[input.{name}] crs = "EPSG:…" in plan.toml'
     xy = middle_of(raw.geometry)
+    setting = f'[input.{name}] crs = "EPSG:…" in plan.toml'
     try:
         if spec.crs is not None:
             crs = parse_crs(spec.crs)
@@ -175,15 +192,27 @@ def _layer_crs(
         elif settings.input.crs is not None:
             crs = parse_crs(settings.input.crs)
         else:
-            text = f"crs is missing; the coordinates look like {suggest_crs(xy)}"
-            return None, [fault("crs-missing", text, layer=name, remedy=f"set {setting}")]
+            looks = suggest_crs(xy)
+            text = f"crs is missing; the coordinates look like {looks}"
+            return None, [fault("crs-missing", text, layer=name, remedy=f"set {_setting(name, looks)}")]
     except DataError as error:
         return None, [fault("crs-unknown", str(error), layer=name, remedy=f"set {setting}")]
     reason = misfit(crs, xy) if np.isfinite(xy).all() else ""
     if reason:
-        remedy = f'set the right system with {setting}, or swap with columns = {{x = "…", y = "…"}}'
+        swap = f"[input.{name}] swap_xy = true"
+        remedy = f"set {swap if 'look swapped' in reason else _setting(name, reason.partition('; ')[2])}"
         return None, [*remarks, fault("crs-misfit", reason, layer=name, remedy=remedy)]
     return crs, remarks
+
+
+def _setting(name: str, looks: str) -> str:
+    """The setting for what coordinates look like, with the code where only one is likely."""
+    codes = re.findall(r"EPSG:\d+", looks)
+    code = (
+        codes[0] if len(codes) == 1 or looks.startswith(("degrees", "they look like degrees")) else "EPSG:…"
+    )
+    swap = " and swap_xy = true" if "swapped" in looks else ""
+    return f'[input.{name}] crs = "{code}"{swap} in plan.toml'
 
 
 def _datum_doubt(name: str, raw: RawLayer, crs: pyproj.CRS, datum: str | None) -> list[Remark]:
@@ -276,7 +305,8 @@ def place_layer(layer: ReadLayer, crs: pyproj.CRS) -> tuple[gpd.GeoDataFrame | N
     geometry, remarks = layer.geometry, []
     shifted = layer.datum in ("gcj02", "bd09")
     if shifted or not layer.crs.equals(crs, ignore_axis_order=True):
-        geometry = valid_polygons(change_crs(geometry, layer.crs, crs, datum=layer.datum))
+        change = coordinate_change(layer.crs, crs, middle_of(geometry), datum=layer.datum)
+        geometry = valid_polygons(shapely.transform(geometry, change.move))
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
             text = f"some coordinates in {crs_name(layer.crs)} have no place in {crs_name(crs)}"
             remedy = "check the system and the coordinates"
@@ -284,9 +314,26 @@ def place_layer(layer: ReadLayer, crs: pyproj.CRS) -> tuple[gpd.GeoDataFrame | N
         text = f"brought from {crs_name(layer.crs)} to {crs_name(crs)}"
         text += f", the shift of {layer.datum} taken off" if shifted else ""
         remarks.append(note("crs-changed", text, layer=layer.name))
+        remarks += accuracy_doubt(layer.name, layer.crs, crs, change)
     order = _order(layer, geometry)
     columns = {key: each.iloc[order] for key, each in layer.columns.items()}
     return contract_frame(layer.name, columns, geometry[order], crs), remarks
+
+
+def accuracy_doubt(name: str, crs: pyproj.CRS, target: pyproj.CRS, change: Change) -> list[Remark]:
+    """A doubt where the way between two datums is known too badly to put a lamp in the right street."""
+    if change.accuracy_m is not None and change.accuracy_m <= _ACCURATE_M:
+        return []
+    between = f"{datum_name(crs)} and {datum_name(target)}"
+    if change.accuracy_m is None:
+        text = f"no transformation between {between} is known: they were taken as equal, up to 100 m wrong"
+    else:
+        text = f"the transformation between {between} is accurate to {change.accuracy_m:g} m only"
+    remedy = (
+        f"convert the layer with your survey office's parameters, or state its system with them, "
+        f"[input.{name}] crs = a WKT with TOWGS84[…]; or give all layers in one system"
+    )
+    return [doubt("crs-inaccurate", text, layer=name, remedy=remedy)]
 
 
 def _order(layer: ReadLayer, geometry: Objects) -> NDArray[np.int64]:

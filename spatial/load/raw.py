@@ -160,7 +160,8 @@ def file_crs(file: str, text: str | None) -> tuple[pyproj.CRS | None, list[Remar
         crs = parse_crs(text)
     except DataError as error:
         return None, [doubt("crs-unreadable", f"the system that {file} states can't be understood: {error}")]
-    code = pyproj.CRS(text).to_epsg(min_confidence=70)
+    # a shift to WGS 84 that is written into the system would be lost with its code
+    code = None if crs.is_bound else pyproj.CRS(text).to_epsg(min_confidence=70)
     return (parse_crs(f"EPSG:{code}") if code is not None else crs), []
 
 
