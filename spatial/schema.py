@@ -286,7 +286,7 @@ _LAYERS = (
             ),
             Column("use", "text", "用途", aliases=("建筑用途", "building", "类型")),
         ),
-        aliases=("building", "房屋面", "建筑物", "楼栋", "footprints"),
+        aliases=("building", "房屋面", "建筑物", "楼栋", "footprints", "居民地", "jmd"),
         en="Buildings",
     ),
     Layer(

@@ -87,6 +87,12 @@ def test_a_row_with_an_id_and_no_place_is_kept_to_be_refused(tmp_path):
     assert xy(raw) == [(EAST, NORTH), None]
 
 
+def test_a_heading_that_stands_twice_is_told(tmp_path):
+    raw = read(sheet(tmp_path / "a.xlsx", [["户号", "户数", "x", "y", "户数"], ["1", 2, EAST, NORTH, 5]]))
+    assert raw.values["households"].tolist() == [2]
+    assert "户数" in said(raw, "heading-twice").message
+
+
 def test_every_sheet_that_holds_anything_is_a_layer(tmp_path):
     folder = tmp_path / "village"
     folder.mkdir()
@@ -120,6 +126,7 @@ def test_every_sheet_that_holds_anything_is_a_layer(tmp_path):
         # what the headings say is taken at its word
         (NORTH, EAST, ("东坐标", "北坐标"), (NORTH, EAST)),
         (EAST, NORTH, ("横坐标", "纵坐标"), (EAST, NORTH)),
+        (EAST, NORTH, ("横坐标Y(m)", "纵坐标X(m)"), (EAST, NORTH)),
         # a small town on the equator, in UTM
         (180_000.0, 2_000.0, ("X", "Y"), (180_000.0, 2_000.0)),
     ],

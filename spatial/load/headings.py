@@ -56,12 +56,12 @@ _OTHER_UNITS = (
 )
 
 _DEGREES = (
-    ("lon", "lng", "long", "longitude", "经度", "东经", "wgs84lon", "gpslon"),
-    ("lat", "latitude", "纬度", "北纬", "wgs84lat", "gpslat"),
+    ("lon", "lng", "long", "longitude", "经度", "东经", "经度e", "经度x", "x经度", "wgs84lon", "gpslon"),
+    ("lat", "latitude", "纬度", "北纬", "纬度n", "纬度y", "y纬度", "wgs84lat", "gpslat"),
 )
 _EAST_NORTH = (
-    ("easting", "east", "东坐标", "横坐标", "东"),
-    ("northing", "north", "北坐标", "纵坐标", "北"),
+    ("easting", "east", "东坐标", "横坐标", "东", "横坐标y", "y横坐标", "东坐标y", "y东坐标", "y东"),
+    ("northing", "north", "北坐标", "纵坐标", "北", "纵坐标x", "x纵坐标", "北坐标x", "x北坐标", "x北"),
 )
 #: East and north to most programs, north and east to Chinese surveyors: the sizes tell.
 _XY = (

@@ -160,11 +160,8 @@ def _under_headings(file: str, rows: Sequence[Row], choose: Choose) -> _Table:
                 best, best_score, n_above = both, _score(both, choose), i + 2
     said: tuple[Remark, ...] = ()
     if n_above > 1:
-        passed = [
-            each for _, row in rows[: n_above - 1] for each in _heading_texts(row) if each not in (*best, "")
-        ]
-        text = f"the headings of {file} end in row {rows[n_above - 1][0]}"
-        said = (note("headings-found", text + (f"; above them: {first_ids(passed)}" if passed else "")),)
+        text = f"the headings of {file} end in row {rows[n_above - 1][0]}; what stands above them is not read"
+        said = (note("headings-found", text),)
     return _Table(file, best, list(rows[n_above:]), said=said)
 
 
@@ -196,6 +193,7 @@ def _layer(table: _Table, choose: Choose, source: Source) -> RawLayer:
             f"{table.file} has no columns of coordinates; name them lon and lat (经度, 纬度) or x and y "
             f"(东坐标, 北坐标). Its headings: {', '.join(headings[:12])}"
         )
+    twice = _twice(table, [*chosen.values(), *located])
     table, filled = _filled(table, source.layer, chosen, located)
     read = [*dict.fromkeys((*chosen.values(), *located))]
     table, dropped = _without_footers(table, read, located)
@@ -205,7 +203,7 @@ def _layer(table: _Table, choose: Choose, source: Source) -> RawLayer:
     geometry, crs, degrees, said = _geometry(table, pair, wkt)
     return RawLayer(
         values, geometry, crs, tuple(headings), tuple(read), degrees=degrees,
-        said=(*table.said, *filled, *dropped, *broken, *_dates(table, chosen), *said),
+        said=(*table.said, *twice, *filled, *dropped, *broken, *_dates(table, chosen), *said),
     )  # fmt: skip
 
 
@@ -219,6 +217,15 @@ def _geometry(
     x, y = (_without_errors(table.cells(each)) for each in (pair.x, pair.y))
     shapes, degrees, said = points(pair, x, y)
     return shapes, None, degrees, said
+
+
+def _twice(table: _Table, read: Sequence[str]) -> list[Remark]:
+    """Headings of read columns that stand above several columns."""
+    several = sorted({each for each in read if table.headings.count(each) > 1})
+    if not several:
+        return []
+    text = f"several columns are headed {', '.join(several)}; the first of each was read"
+    return [doubt("heading-twice", text, remedy="name each column otherwise, or delete the ones not meant")]
 
 
 def _filled(
