@@ -231,9 +231,10 @@ def test_broken_shapes_are_told_by_row(village):
     [
         {"id": pa.array(["a"] * 20_000_000), "geometry": pa.nulls(20_000_000, pa.binary())},
         {"id": ["x" * 1_300_000, "y" * 1_300_000], "geometry": WKB * 2},
+        {"id": ["x" * 10_000] * 300, "geometry": WKB * 300},
         {"id": ["a"], "geometry": pa.array([[{"x": 0.0, "y": 0.0}] * 4_000_000])},
     ],
-    ids=["rows", "text", "coordinates"],
+    ids=["rows", "text", "a text in every row", "coordinates"],
 )
 def test_a_small_file_that_unfolds_is_refused_unread(village, columns, monkeypatch):
     monkeypatch.setattr("spatial.load.raw._MOST_BYTES", 2_500_000)
@@ -267,3 +268,32 @@ def test_whatever_is_damaged_is_told_and_never_a_traceback(village, kind):
     assert True in outcomes
     path.write_bytes(sound)
     assert ("id-double", "households", "household_id") in faults(village, with_input())
+
+
+class _GeoArrow(pa.ExtensionType):
+    """How other programs mark WKB, which pyarrow then stores as Parquet's own geometry type."""
+
+    def __init__(self, crs=None):
+        self.about = json.dumps({} if crs is None else {"crs": crs})
+        super().__init__(pa.binary(), "geoarrow.wkb")
+
+    def __arrow_ext_serialize__(self):
+        return self.about.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, serialized):
+        return cls(json.loads(serialized).get("crs"))
+
+
+@pytest.mark.parametrize(("crs", "code"), [(None, None), (pyproj.CRS(4548).to_json_dict(), 4548)])
+def test_parquet_with_a_geometry_type_of_its_own(village, crs, code):
+    pa.register_extension_type(_GeoArrow())
+    try:
+        shapes = pa.ExtensionArray.from_storage(_GeoArrow(crs), pa.array([*WKB, None], pa.binary()))
+        pq.write_table(pa.table({"id": ["a", "b"], "shape": shapes}), village / "x.parquet")
+    finally:
+        pa.unregister_extension_type("geoarrow.wkb")
+    raw = everything(village / "x.parquet")
+    assert raw.geometry.tolist() == [at(1, 2), None]
+    assert raw.headings == ("id",)
+    assert raw.crs.is_geographic if code is None else raw.crs.to_epsg() == code

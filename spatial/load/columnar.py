@@ -40,6 +40,8 @@ _NATIVE = {
 #: What GeoParquet and Parquet take for granted: degrees, longitude first.
 _DEFAULT_CRS = "OGC:CRS84"
 _MOST_HEADER_BYTES = 10_000_000
+#: How often text and shapes are in memory while they are brought from one form to the next.
+_COPIES = 3
 
 
 def read_flatgeobuf(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
@@ -191,7 +193,7 @@ def _refuse_bomb(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> No
     ]
     wanted = [each for each in chunks if each.path_in_schema.split(".")[0] in columns]
     n_values = sum(each.num_values for each in wanted)
-    n_bytes = sum(each.total_uncompressed_size for each in wanted)
+    n_bytes = _COPIES * sum(each.total_uncompressed_size for each in wanted)
     refuse_more(
         path.name,
         n_values=max(n_values, file.metadata.num_rows * len(columns)),
@@ -214,7 +216,8 @@ def _rows(
     parts: dict[str, list[Objects]] = {each: [np.empty(0, dtype=object)] for each in (*columns, shapes)}
     n_values = n_bytes = 0
     for batch in batches:
-        n_values, n_bytes = n_values + batch.num_rows * len(parts), n_bytes + batch.nbytes
+        n_values += batch.num_rows * len(parts)
+        n_bytes += sum(map(_unfolded_bytes, batch.columns))
         refuse_more(path.name, n_values=n_values, n_bytes=n_bytes)
         for name in columns:
             parts[name].append(_objects(batch.column(name), decode))
@@ -223,6 +226,17 @@ def _rows(
     whole = {name: np.concatenate(each) for name, each in parts.items()}
     geometry = whole.pop(shapes)
     return whole, geometry
+
+
+def _unfolded_bytes(column: pa.Array) -> int:
+    """What a column takes once each row has a text of its own, however often one stands there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not isinstance(column, pa.DictionaryArray):
+        return int(column.nbytes)
+    lengths = pc.binary_length(column.dictionary.cast(pa.large_binary())).fill_null(0)
+    return int(pc.sum(pc.take(lengths, column.indices)).as_py() or 0)
 
 
 def _objects(column: pa.Array, decode: Callable[[bytes], Any]) -> Objects:
