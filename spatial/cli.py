@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -51,6 +52,7 @@ Only = Annotated[str, typer.Option("--only", help="Parts to plan, e.g. grids,lam
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 ALL_PARTS = "grids,lamps,boards,facilities"
+_FIRST_WARD = "01.html"  # by which a folder of wards' pages is known
 
 
 class Stopped(BaseException):
@@ -163,8 +165,7 @@ def map_(
         found = compare_plans(read_plan(earlier), made)
     pages = _pages(made, read_comments(folder), found)
     with amending(folder) as partial:
-        for name, text in pages.items():
-            (partial / name).write_text(text, encoding="utf-8")
+        _write_pages(pages, partial)
     _say(f"map: {folder / 'map.html'}")
 
 
@@ -316,12 +317,25 @@ def _plan(
     map_file = target / "map.html"
     if out is None:
         map_file = Path("maps") / f"{site.community}.html"
-        replace_file(map_file, pages["map.html"])
-        replace_file(Path("maps") / f"{site.community}-planner.html", pages["planner.html"])
+        _copy_pages(pages, site.community)
     _tell_plan(made.summary)
     _say(f"plan: {target}")
     _say(f"map: {map_file}")
     return {"plan": str(target), "map": str(map_file), "timings_s": timings, "summary": made.summary}
+
+
+def _copy_pages(pages: Mapping[str, str], community: str) -> None:
+    """The pages into ``maps``: those of wards in a folder that is called as the residents' page is."""
+    folder = Path("maps") / community
+    wards = {name.removeprefix("map/"): text for name, text in pages.items() if name.startswith("map/")}
+    if wards or (folder / _FIRST_WARD).is_file():
+        with publishing(folder, mark=_FIRST_WARD) as partial:
+            for name, text in wards.items():
+                (partial / name).write_text(text, encoding="utf-8")
+        if not wards:
+            folder.rmdir()
+    replace_file(folder.with_name(f"{community}.html"), pages["map.html"])
+    replace_file(folder.with_name(f"{community}-planner.html"), pages["planner.html"])
 
 
 def _refuse_input(out: Path, folder: Path) -> None:
@@ -395,8 +409,7 @@ def _write_with_comments(made: Any, gathered: Any, partial: Path) -> dict[str, s
     if gathered is not None:
         write_comments(gathered, partial)
     pages = _pages(made, gathered)
-    for name, text in pages.items():
-        (partial / name).write_text(text, encoding="utf-8")
+    _write_pages(pages, partial)
     return pages
 
 
@@ -410,12 +423,18 @@ def _write_comparison(out: Path, plans: tuple[Any, Any], found: Mapping[str, Any
 
 
 def _pages(made: Any, gathered: Any, comparison: Any = None) -> dict[str, str]:
-    from spatial.maps import planner_page, residents_page
+    from spatial.maps import planner_page, residents_pages
 
-    return {
-        "map.html": residents_page(made),
-        "planner.html": planner_page(made, comments=gathered, comparison=comparison),
-    }
+    planner = planner_page(made, comments=gathered, comparison=comparison)
+    return {**residents_pages(made), "planner.html": planner}
+
+
+def _write_pages(pages: Mapping[str, str], folder: Path) -> None:
+    """The pages, by their paths; what an earlier plan of a town left beside ``map.html`` goes."""
+    shutil.rmtree(folder / "map", ignore_errors=True)
+    for name, text in pages.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _compiled() -> bool:

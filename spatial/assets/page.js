@@ -137,7 +137,7 @@ const page = (function () {
     for (const each of view.alleys.names) addSign(each.at, "alley-name", each.name, { wide: true, along: each });
   }
 
-  // Numbers, boards and stars stand where they are; words give way to them and to each other.
+  // Numbers, boards and stars stand where they are unless a sign lies above; words give way to all of them.
   function addSign(at, name, text, more) {
     const label = element("span", text);
     if (more.along) label.style.transform = "translate(-50%, -50%) rotate(" + -more.along.heading_deg + "deg)";
@@ -154,7 +154,7 @@ const page = (function () {
 
   function boxOf(each, glyph) {
     const at = map.latLngToContainerPoint(each.marker.getLatLng());
-    if (!each.wide) return { at: at, x: glyph * 0.8, y: glyph * 0.8 };
+    if (!each.wide) return { at: at, x: glyph * (each.above ? 1.6 : 0.8), y: glyph * (each.above ? 1.6 : 0.8), above: each.above };
     const turn = each.along ? (Math.PI / 180) * each.along.heading_deg : 0;
     const length = (glyph / 2) * [...each.text].reduce((sum, one) => sum + (one > "\u2e7f" ? 1 : 0.6), 0);
     const across = glyph * 0.6;
@@ -163,12 +163,12 @@ const page = (function () {
   }
 
   function hasRoom(each, box, scale, taken) {
-    if (each.radius_m) return each.radius_m * scale > 12;
-    if (!each.wide) return true;
+    const meets = (other) =>
+      Math.abs(other.at.x - box.at.x) < other.x + box.x && Math.abs(other.at.y - box.at.y) < other.y + box.y;
+    if (each.radius_m && each.radius_m * scale <= 12) return false;
+    if (!each.wide) return !taken.some((other) => other.above && !each.above && meets(other));
     if (each.along && each.along.length_m * scale < box.length + 16) return false;
-    return !taken.some(
-      (other) => Math.abs(other.at.x - box.at.x) < other.x + box.x && Math.abs(other.at.y - box.at.y) < other.y + box.y,
-    );
+    return !taken.some(meets);
   }
 
   // Only what is in sight and has room is in the document, so that a town stays quick to move.
@@ -235,10 +235,16 @@ const page = (function () {
     return getComputedStyle(sheet).alignSelf === "end" ? sheet.offsetHeight : 0;
   }
 
+  // On a phone the map's buttons lie in one row along its upper edge, which is kept free.
+  function coveredAbove() {
+    const corner = frame.querySelector(".leaflet-top.leaflet-right");
+    return corner && getComputedStyle(corner).display === "flex" ? corner.offsetHeight : 0;
+  }
+
   function showAll() {
     const [west, south, east, north] = view.frame;
     map.fitBounds([[south, west], [north, east]], {
-      animate: false, paddingTopLeft: [12, 12], paddingBottomRight: [12, coveredBelow() + 12],
+      animate: false, paddingTopLeft: [12, coveredAbove() + 12], paddingBottomRight: [12, coveredBelow() + 12],
     });
     seesAll = true;
   }
@@ -319,7 +325,9 @@ const page = (function () {
     const bounds = what.kind === "grid"
       ? outlines.get(what.item.grid_id).getBounds() : place(what.item.at).toBounds(80);
     if (!bounds.isValid()) return;
-    map.fitBounds(bounds, { paddingTopLeft: [40, 40], paddingBottomRight: [40, coveredBelow() + 40], maxZoom: 19 });
+    map.fitBounds(bounds, {
+      paddingTopLeft: [40, coveredAbove() + 40], paddingBottomRight: [40, coveredBelow() + 40], maxZoom: 19,
+    });
   }
 
   // ── the panel ───────────────────────────────────────────────────────────────────────────────
@@ -432,7 +440,8 @@ const page = (function () {
 
   function showTitle() {
     const about = view.about;
-    const name = english ? about.name_en : about.name;
+    const ward = about.ward ? say("ward_title", { n: about.ward }) : "";
+    const name = (english ? about.name_en : about.name) + (ward && say("ward_of") + ward);
     byId("title").textContent = document.title = say(view.grids.length ? "title" : "title_plain", { name: name });
     byId("date").hidden = about.date === null;
     if (about.date) {
@@ -549,8 +558,8 @@ const page = (function () {
 
   return {
     view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
-    inside, outlines, nearest, describe, role, choose, shows, remarks, opened, taps, legends, openPanel, coveredBelow, sizes, showLight,
-    repaint, start,
+    inside, outlines, nearest, describe, role, choose, shows, remarks, opened, taps, legends, openPanel, coveredAbove, coveredBelow, sizes, showLight,
+    repaint, start, addSign, chosen: () => chosen,
     keepWhole: () => { if (seesAll) showAll(); },
     word: (key) => view.words[key][english ? 1 : 0],
     styleOutlines: (style) => { outlineStyle = style; },

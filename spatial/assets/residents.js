@@ -3,7 +3,7 @@
 (function () {
   const {
     view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
-    inside, outlines, coveredBelow, sizes, showLight, openPanel,
+    inside, outlines, coveredAbove, coveredBelow, sizes, showLight, openPanel,
   } = page;
   const light = view.light;
   const panels = ["find", "night", "lamps", "when", "note"].filter((name) => ({
@@ -19,7 +19,9 @@
   const toBounds = (points) => L.latLngBounds(points.map(place));
 
   function look(bounds) {
-    map.fitBounds(bounds, { paddingTopLeft: [40, 40], paddingBottomRight: [40, coveredBelow() + 40], maxZoom: 19.5 });
+    map.fitBounds(bounds, {
+      paddingTopLeft: [40, coveredAbove() + 40], paddingBottomRight: [40, coveredBelow() + 40], maxZoom: 19.5,
+    });
   }
 
   function pressed(buttons, chosen) {
@@ -71,7 +73,8 @@
     byId("alley-name").value = "";
     show({ spot: spot, grid: null });
     const around = alleyName === null ? [spot] : spotsOf.get(alleyName);
-    const grid = spot.grids.length ? gridOf.get(spot.grids[0].id) : null;
+    const beside = spot.grids.find((each) => gridOf.has(each.id)); // the next ward's grids are on its own page
+    const grid = beside && gridOf.get(beside.id);
     const goals = [grid && grid.meeting, spot.board === null ? null : view.boards[spot.board].at];
     look(toBounds([...around.map((each) => each.at), ...goals.filter(Boolean)]).pad(0.1));
     byId(around.length > 1 ? "along" : "again").focus({ preventScroll: true });
@@ -117,7 +120,7 @@
     byId("find-how").textContent = say(found ? "find_tap" : "find_how");
     if (!found) return;
     const spot = found.spot;
-    const own = spot.grids.find((each) => each.id === found.grid) || spot.grids[0] || null;
+    const own = spot.grids.find((each) => each.id === found.grid) || spot.grids.find((each) => gridOf.has(each.id)) || null;
     const grid = own && gridOf.get(own.id);
     const others = spot.grids.filter((each) => each !== own).map((each) => say("grid_title", { id: each.id }));
     const board = spot.board === null ? null : view.boards[spot.board];
@@ -529,6 +532,21 @@
     }
   }
 
+  // A ward's page lies in a folder that is called as the town's page is: map/01.html beside map.html.
+  function leadToTown() {
+    const folder = window.location.pathname.split("/").slice(-2)[0];
+    byId("to-town").href = "../" + folder + ".html";
+    byId("to-town").hidden = false;
+  }
+
+  // The town's page names the alley that was looked for.
+  function followName() {
+    const name = new URLSearchParams(window.location.hash.slice(1)).get("alley");
+    if (!spotsOf.has(name)) return;
+    openPanel("find");
+    chooseAlley(name);
+  }
+
   function addWholeMap() {
     const control = L.control({ position: "topright" });
     control.onAdd = () => {
@@ -585,4 +603,6 @@
   page.shows.push(showWords);
   page.start();
   drawFacilities();
+  if (view.about.ward) leadToTown();
+  followName();
 })();

@@ -15,6 +15,8 @@ from spatial.maps.beside import comparison_view
 from spatial.maps.frame import closed_page, page_assets
 from spatial.maps.planner import planner_view
 from spatial.maps.residents import residents_view
+from spatial.maps.town import MOST_OF_A_WARD, town_views
+from spatial.maps.view import MOST_FEATURES, drawn_features
 from spatial.schema import GLOSSARY
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from spatial.plan import Plan
 
-__all__ = ["comparison_page", "planner_page", "residents_page"]
+__all__ = ["comparison_page", "planner_page", "residents_page", "residents_pages"]
 
 
 def residents_page(plan: Plan) -> str:
@@ -42,6 +44,26 @@ def residents_page(plan: Plan) -> str:
         columns, household ids and counts below ``public.smallest_count`` are not in it.
     """
     return _page(residents_view(plan), "residents")
+
+
+def residents_pages(
+    plan: Plan, *, most_features: int = MOST_FEATURES, most_of_a_ward: int = MOST_OF_A_WARD
+) -> dict[str, str]:
+    """The residents' map as files by their path: one page, or for a town the whole and a page for each ward.
+
+    Parameters
+    ----------
+    plan : Plan
+    most_features : int
+        A plan with more (and with grids) is a town: ``map.html`` shows it simplified and leads to
+        ``map/01.html`` and so on, each with up to ``most_of_a_ward`` features. The pages find each other by
+        their own names, so a file and its folder may be renamed together.
+    """
+    if "grids" not in plan.layers or sum(map(len, drawn_features(plan))) <= most_features:
+        return {"map.html": residents_page(plan)}
+    whole, wards = town_views(plan, most=most_of_a_ward)
+    pages = {f"map/{name}": _page(view, "residents") for name, view in wards.items()}
+    return {"map.html": _page(whole, "town"), **pages}
 
 
 def planner_page(

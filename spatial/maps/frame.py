@@ -53,7 +53,7 @@ def closed_page(
     ----------
     view : mapping
         Plain values; text in it may be anything.
-    kind : {"residents", "planner", "compare"}
+    kind : {"residents", "town", "planner", "compare"}
         Which markup, style and script the page has beside those of every page.
     south_west, north_east : longitude and latitude
         Corners of what the map shows first. [degrees, WGS 84]
@@ -121,10 +121,12 @@ def _linked(url: str) -> str:
 def page_assets(kind: str, suffix: str) -> list[str]:
     """Text of the files that a kind of page is made of: those of every page, then its own.
 
-    A comparison has two maps, so it shares only the style of the others.
+    A comparison has two maps, so it shares only the style of the others; a town looks as its wards do.
     """
     folder = files("spatial") / "assets"
-    names = (kind,) if kind == "compare" and suffix != "css" else ("page", kind)
+    names = ["page", "residents", kind] if (kind, suffix) == ("town", "css") else ["page", kind]
+    if kind == "compare" and suffix != "css":
+        names = [kind]
     return [(folder / f"{name}.{suffix}").read_text(encoding="utf-8") for name in names]
 
 

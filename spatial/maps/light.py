@@ -39,7 +39,13 @@ class Light:
     cut: Stretches
     since: NDArray[np.int64]  # (n,) lamps of the order until a stretch is lit: 0 today, NEVER where none does
     planned: NDArray[np.bool_]  # (n,) lit under the plan
-    order: GeoSeries  # places of the lamps in the free order
+    places: GeoSeries  # (k,) of all lamps, in the order of the cut's columns
+    rank: NDArray[np.int64]  # (k,) in the free order, from 1; NEVER for a lamp that is not of it
+
+    @property
+    def order(self) -> GeoSeries:
+        """Places of the lamps in the free order."""
+        return self.places[np.argsort(self.rank, kind="stable")[: int((self.rank < NEVER).sum())]]
 
     @property
     def today(self) -> LitAlong:
@@ -48,6 +54,22 @@ class Light:
     @property
     def after(self) -> LitAlong:
         return LitAlong(self.network, self.cut, self.planned)
+
+    def middles(self) -> NDArray[np.object_]:
+        """The point in the middle of each stretch."""
+        middle_m = (self.cut.from_m + self.cut.to_m) / 2
+        return shapely.line_interpolate_point(self.network.edge_lines[self.cut.edge], middle_m)
+
+    def of(self, stretch: NDArray[np.bool_], lamp: NDArray[np.bool_]) -> Light:
+        """These stretches alone, and of the free order these lamps alone."""
+        rank = np.full(len(self.rank), NEVER)
+        chosen = np.flatnonzero(lamp & (self.rank < NEVER))
+        rank[chosen[np.argsort(self.rank[chosen], kind="stable")]] = np.arange(1, len(chosen) + 1)
+        cut = Stretches(
+            self.cut.edge[stretch], self.cut.from_m[stretch], self.cut.to_m[stretch], self.cut.covers[stretch]
+        )
+        since = np.where(self.since[stretch] == 0, 0, _least(cut, rank))
+        return Light(self.network, cut, since, self.planned[stretch], self.places, rank)
 
 
 def light_of(plan: Plan, network: AlleyNetwork, settings: Settings) -> Light | None:
@@ -68,8 +90,7 @@ def light_of(plan: Plan, network: AlleyNetwork, settings: Settings) -> Light | N
     cut = stretches(network, seen, len(sites))
     already = network.alleys["lit"].fillna(False).to_numpy(dtype=bool)[network.edge_alley[cut.edge]]
     since = np.where(already | (cut.covers @ standing), 0, _least(cut, rank))
-    order = sites.geometry[np.argsort(rank, kind="stable")[: int((rank < NEVER).sum())]]
-    return Light(network, cut, since, already | (cut.covers @ shining), order)
+    return Light(network, cut, since, already | (cut.covers @ shining), sites.geometry, rank)
 
 
 def _sites(

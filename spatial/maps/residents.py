@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spatial.maps.light import light_of, light_view
+from spatial.maps.light import Light, light_of, light_view
 from spatial.maps.sketch import Sketch, View, records, texts
 from spatial.maps.spots import find_view
 from spatial.maps.view import meeting_points, public_view
@@ -16,19 +16,26 @@ from spatial.settings import Settings
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["residents_view"]
+__all__ = ["residents_view", "with_panels"]
 
 
 def residents_view(plan: Plan) -> View:
     """The public view with the places along the alleys, the light lamp by lamp and the works by quarter."""
     settings = Settings.model_validate(plan.summary["settings"])
     view = public_view(plan)
-    sketch = Sketch(*view["frame"][:2])
     network = build_network(plan.site, settings)
     light = light_of(plan, network, settings)
     meetings, _ = meeting_points(plan, settings)
+    find = find_view(plan, network, settings, light, meetings, Sketch(*view["frame"][:2]))
+    return with_panels(plan, view, light=light, find=find)
+
+
+def with_panels(plan: Plan, view: View, *, light: Light | None, find: View) -> View:
+    """The public view with what the panels answer."""
+    settings = Settings.model_validate(plan.summary["settings"])
+    sketch = Sketch(*view["frame"][:2])
     return view | {
-        "find": find_view(plan, network, settings, light, meetings, sketch),
+        "find": find,
         "light": None if light is None else light_view(plan, light, sketch),
         "quarters": _quarters(plan),
         "facilities": _facilities(plan, settings, sketch),

@@ -39,6 +39,8 @@ def find_view(
     light: Light | None,
     meeting_points: GeoSeries,
     sketch: Sketch,
+    *,
+    most_spots: int | None = MOST_SPOTS,
 ) -> View:
     """Spots along the alleys and the alleys they lie on.
 
@@ -46,6 +48,8 @@ def find_view(
     ----------
     meeting_points : GeoSeries
         For each grid where it meets on the alley, None where that is not told.
+    most_spots : int, optional
+        More stand farther apart; None: every ``SPACING_M``.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def find_view(
         it meets; ``doors``: with ``public.door_numbers`` pairs of a household's number and the spot before
         its door, else none; ``least_gain_m``: the least that a lamp of the plan's free choice adds.
     """
-    at = _spots(network)
+    at = _spots(network, most_spots)
     way, today, lit = _ways(plan, network, settings, light, at)
     board, board_m = _nearest_board(plan, network, at)
     pairs = _grids_beside(plan, network, at, meeting_points)
@@ -73,9 +77,9 @@ def find_view(
     }
 
 
-def _spots(network: AlleyNetwork) -> Stops:
+def _spots(network: AlleyNetwork, most: int | None) -> Stops:
     """Places in the middle of equal pieces of each edge."""
-    spacing_m = max(SPACING_M, float(network.edge_length_m.sum()) / MOST_SPOTS)
+    spacing_m = SPACING_M if most is None else max(SPACING_M, float(network.edge_length_m.sum()) / most)
     n = np.maximum(1, np.ceil(network.edge_length_m / spacing_m).astype(np.int64))
     edge = np.repeat(np.arange(len(n)), n)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(n) - n, n)

@@ -22,13 +22,13 @@ from spatial.settings import Settings
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["meeting_points", "public_view"]
+__all__ = ["MOST_FEATURES", "drawn_features", "meeting_points", "public_view"]
 
 #: Columns of the plan's points that residents see beside their place.
 _LAMP_COLUMNS = ("lamp_code", "status", "rank", "gain_m", "grid_id")
 _BOARD_COLUMNS = ("board_code", "status", "households_served", "grid_id", "keeper_role")
 
-#: More than this a browser draws too slowly: a town's page leaves its buildings out and says so.
+#: More than this a browser draws too slowly: residents get a town's pages, other maps have no buildings.
 MOST_FEATURES = 20_000
 _WATER = "water|river|stream|canal|ditch|pond|lake|河|水|渠|溪|塘|湖|江"
 
@@ -46,8 +46,7 @@ def public_view(plan: Plan) -> View:
     settings = Settings.model_validate(plan.summary["settings"])
     frame = _frame(plan)
     sketch = Sketch(*frame[:2])
-    drawn = [plan.layers[name] for name in ("grids", "lamps", "boards", "stretches") if name in plan.layers]
-    too_many = sum(map(len, [_ground(plan), plan.site.layer("alleys"), *drawn])) > MOST_FEATURES
+    too_many = sum(map(len, drawn_features(plan))) > MOST_FEATURES
     return {
         "mode": "public",
         "about": _about(plan, settings),
@@ -62,6 +61,12 @@ def public_view(plan: Plan) -> View:
         "boards": _boards(plan, settings, sketch),
         "places": _places(plan, sketch),
     }
+
+
+def drawn_features(plan: Plan) -> list[GeoSeries]:
+    """The shapes by whose number a page grows: buildings, alleys and what was planned."""
+    planned = [plan.layers[name] for name in ("grids", "lamps", "boards", "stretches") if name in plan.layers]
+    return [_ground(plan), plan.site.layer("alleys").geometry, *(each.geometry for each in planned)]
 
 
 # ── figures and names ────────────────────────────────────────────────────────────────────────────────
