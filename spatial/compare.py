@@ -315,7 +315,7 @@ def _costs(plan: Plan) -> Values:
         rows = plan.layers[name]
         new = rows.loc[rows["status"] != "existing", "site_id"].astype("str")
         sites = plan.site.layer(layer)
-        cost = new.map(sites.set_index(sites["site_id"].astype("str"))["cost_cny"])
+        cost = new.map(sites.set_index(sites["site_id"].astype("str"))["cost_cny"]).astype("float64")
         told[name] = {"new": len(new), "n_known": int(cost.notna().sum()), "known_cny": float(cost.sum())}
     return told
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import pandas as pd
 
+from spatial.leaflet import leaflet_script, leaflet_style
 from spatial.palette import palette
 from spatial.schema import PLAN_LAYERS, term
 
@@ -83,7 +84,8 @@ def map_layers(layers: Mapping[str, Any], m: folium.Map | None = None) -> folium
     layers : mapping
         Layers of ``plan.gpkg`` by name, in any CRS; those that are missing are left out.
     m : folium.Map, optional
-        The map to add them to. None: a new one without a base map, so nothing is asked of a map server.
+        The map to add them to. None: a new one without a base map that asks no network for anything, saved
+        to a file or not.
 
     Returns
     -------
@@ -98,14 +100,26 @@ def map_layers(layers: Mapping[str, Any], m: folium.Map | None = None) -> folium
         west, south, east, north = _bounds(layers[name] for name in present)
         m = folium.Map([(south + north) / 2, (west + east) / 2], tiles=None, prefer_canvas=True)
         m.options["maxZoom"] = 22
+        _without_links(m)
         m.fit_bounds([[south, west], [north, east]])
     for name in dict.fromkeys(present):
         group = folium.FeatureGroup(term(name).zh)
         _shapes(name, layers[name]).add_to(group)
         group.add_to(m)
     if new:
-        folium.LayerControl().add_to(m)
+        folium.LayerControl(collapsed=False).add_to(m)  # its closed form is a picture
     return m
+
+
+def _without_links(m: folium.Map) -> None:
+    """Leaflet stands in the page itself; what else folium links to, these layers do not use."""
+    from branca.element import Element, Figure
+
+    m.default_js, m.default_css = [], []
+    page = m.get_root()
+    assert isinstance(page, Figure)
+    for text in (f"<style>{leaflet_style()}</style>", f"<script>{leaflet_script()}</script>"):
+        page.header.add_child(Element("{% raw %}" + text + "{% endraw %}"))
 
 
 def _bounds(layers: Iterable[gpd.GeoDataFrame]) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spatial.errors import DataError
 
@@ -211,6 +212,17 @@ class Public(Section):
 
     smallest_count: Count = 5
     door_numbers: bool = False
+    comments_url: Annotated[str, Field(max_length=300)] | None = None  # where residents may send comments
+
+    @field_validator("comments_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        """Whole, of the web, in the characters an address may have (RFC 3986): others as percent signs."""
+        if value is not None and not re.fullmatch(
+            r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", value
+        ):
+            raise ValueError("must be an address that begins with https:// or http://, without spaces")
+        return value
 
 
 class Work(Section):

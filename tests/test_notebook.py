@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 
 import folium
 import matplotlib as mpl
@@ -11,6 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from spatial.leaflet import leaflet_script
 from spatial.notebook import plain_html
 from tests.browser import HOSTILE
 from tests.conftest import ROOT
@@ -88,7 +88,7 @@ def test_hostile_text_stays_text():
 
 def test_a_folium_map_holds_the_layers_and_no_template_or_tag_of_the_data():
     plan = drawn_plan(grid_fault=HOSTILE)
-    page = plan.explore().get_root().render()
+    page = plan.explore().get_root().render().replace(leaflet_script(), "")
     assert page.count("L.geoJson(") == 5
     told = re.findall(r"[^\"]*onerror[^\"]*", page)
     # as the data is written: an ampersand may stand as itself or as its escape, a tag or a template nowhere
@@ -124,10 +124,7 @@ def test_a_plan_of_one_part_is_drawn_too():
 
 @pytest.mark.browser
 def test_a_hostile_name_on_a_folium_map_is_shown_and_does_nothing(show):
-    leaflet = (files("js_lib_leaflet") / "static/js_lib_leaflet/leaflet.js").read_text(encoding="utf-8")
     page = drawn_plan(grid_fault=HOSTILE).explore().get_root().render()
-    page = re.sub(r'<script src="[^"]*leaflet.js"></script>', lambda _: f"<script>{leaflet}</script>", page)
-    page = re.sub(r'<script src="[^"]*"></script>|<link rel="stylesheet" href="[^"]*"/>', "", page)
     opened = show(page)
     told = opened.run(
         "const map = Object.values(window).find((each) => each instanceof L.Map); const told = [];"
@@ -140,3 +137,25 @@ def test_a_hostile_name_on_a_folium_map_is_shown_and_does_nothing(show):
     assert any(HOSTILE in each for each in told)
     assert opened.run("return window.ran") == []
     assert opened.run("return document.querySelectorAll('.leaflet-tooltip img').length") == 0
+    assert opened.requests == []
+    assert opened.complaints == []
+
+
+@pytest.mark.browser
+def test_a_saved_folium_map_asks_nothing_and_draws_every_layer(show, tmp_path):
+    drawn_plan().explore().save(tmp_path / "map.html")
+    opened = show((tmp_path / "map.html").read_text(encoding="utf-8"))
+    assert opened.requests == []
+    assert opened.complaints == []
+    shown = opened.run(
+        "const all = document.querySelectorAll('.leaflet-control-layers label');"
+        "return [...all].map((each) => each.innerText.trim())"
+    )
+    assert len(shown) == 5
+    painted = opened.run(
+        "const c = document.querySelector('canvas');"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n;"
+    )
+    assert painted > 50_000
+    opened.picture("explore")

@@ -22,6 +22,7 @@ from spatial.errors import DataError
 from spatial.maps import residents_page
 from spatial.maps.residents import residents_view
 from spatial.plan import Plan, read_plan
+from spatial.settings import read_settings
 from tests.browser import PHONE, PROJECTOR, Page
 from tests.drawn_plan import CRS, EAST, NORTH, drawn_plan
 
@@ -514,3 +515,54 @@ def test_paper_has_the_map_painted_by_day_even_from_the_night_view(show: Any):
 def test_the_township_s_page_loads_in_two_seconds(show: Any, shannan_plan: Path, size: tuple[int, int]):
     page = show((shannan_plan / "map.html").read_text(encoding="utf-8"), size)
     assert page.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
+
+
+# ── where comments may be sent ───────────────────────────────────────────────────────────────────────
+
+
+def _with_address(address: str) -> Plan:
+    plan = drawn_plan()
+    settings = plan.summary["settings"]
+    public = {**settings["public"], "comments_url": address}
+    return replace(plan, summary={**plan.summary, "settings": {**settings, "public": public}})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("javascript:alert(1)", "https://", "ftp://example.org", "//example.org", "https://例子.cn/"),
+        *("https://example.org/a b", 'https://example.org/"><img>', "https://example.org/" + 300 * "x"),
+    ],
+)
+def test_only_an_address_of_the_web_is_taken_for_comments(address: str):
+    with pytest.raises(DataError, match=r"public\.comments_url"):
+        read_settings(overrides=[f"public.comments_url={json.dumps(address)}"])
+
+
+def test_the_code_is_the_address_and_nothing_is_drawn_without_one():
+    assert residents_view(drawn_plan())["comments"] is None
+    told = residents_view(_with_address("https://example.org/say"))["comments"]
+    code = told["code"]
+    # 23 characters at level M: version 2, 25 modules a side, a finder in three of its corners.
+    assert [len(row) for row in code] == [25] * 25
+    finder = ["1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111"]
+    assert [row[:7] for row in code[:7]] == finder
+    assert [row[-7:] for row in code[:7]] == finder
+    assert [row[:7] for row in code[-7:]] == finder
+
+
+@pytest.mark.browser
+def test_the_say_panel_shows_the_address_as_a_code_and_a_link(show: Any):
+    page = show(residents_page(_with_address("https://example.org/say?a=1&b=2")), PHONE)
+    page.click("[data-opens=note]")
+    assert page.text("#say-link") == "https://example.org/say?a=1&b=2"
+    assert page.run("return document.querySelector('#say-link').href") == "https://example.org/say?a=1&b=2"
+    box = page.run(
+        "const b = document.querySelector('#say-code path').getBBox(); return [b.x, b.y, b.width, b.height]"
+    )
+    assert box == [4, 4, 29, 29]  # version 3 within its quiet zone
+    assert page.requests == []
+    assert page.complaints == []
+    plain = show(residents_page(drawn_plan()), PHONE)
+    plain.click("[data-opens=note]")
+    assert plain.run("return document.querySelector('#say-online').hidden")

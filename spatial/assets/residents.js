@@ -547,6 +547,22 @@
     chooseAlley(name);
   }
 
+  // The settings' address for comments, as a code for another phone and as a link for this one.
+  function showWhereToSend() {
+    if (!view.comments) return;
+    const { address, code } = view.comments;
+    const quiet = 4;
+    const side = code.length + 2 * quiet;
+    const dark = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    const runs = code.flatMap((row, y) => [...row.matchAll(/1+/g)].map((run) => `M${run.index + quiet} ${y + quiet}h${run[0].length}v1h-${run[0].length}z`));
+    dark.setAttribute("d", runs.join(""));
+    byId("say-code").setAttribute("viewBox", `0 0 ${side} ${side}`);
+    byId("say-code").append(dark);
+    byId("say-link").textContent = address;
+    byId("say-link").href = address;
+    byId("say-online").hidden = false;
+  }
+
   function addWholeMap() {
     const control = L.control({ position: "topright" });
     control.onAdd = () => {
@@ -594,6 +610,7 @@
   window.addEventListener("beforeprint", () => openPanel("legend"));
 
   for (const name of ["night", "lamps", "when"]) if (!panels.includes(name)) byId(name).remove();
+  showWhereToSend();
   readNotes();
   marks.addTo(map);
   addWholeMap();

@@ -11,18 +11,20 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 import folium
 
+from spatial.leaflet import leaflet_script, leaflet_style
+
 __all__ = ["closed_page", "json_text", "page_assets"]
 
 #: What folium links to, by the name of the file → what takes its place; None: the page does without it.
-_LINKS: dict[str, tuple[str, str] | None] = {
-    "leaflet.js": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.js"),
-    "leaflet.css": ("js_lib_leaflet", "static/js_lib_leaflet/leaflet.css"),
+_LINKS: dict[str, Callable[[], str] | None] = {
+    "leaflet.js": leaflet_script,
+    "leaflet.css": leaflet_style,
     "jquery-3.7.1.min.js": None,
     "bootstrap.bundle.min.js": None,
     "bootstrap.min.css": None,
@@ -109,13 +111,8 @@ def _linked(url: str) -> str:
     name = url.rsplit("/", 1)[-1]
     if name not in _LINKS:
         raise ValueError(f"folium links to {url}, which this version of the page does not know")
-    place = _LINKS[name]
-    if place is None:
-        return ""
-    package, path = place
-    text = files(package).joinpath(path).read_text(encoding="utf-8").replace("\r\n", "\n")
-    text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
-    return re.sub(r"url\([^)]*\)", "none", text) if name.endswith(".css") else text
+    text = _LINKS[name]
+    return "" if text is None else text()
 
 
 def page_assets(kind: str, suffix: str) -> list[str]:

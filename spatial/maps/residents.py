@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatial.maps.light import Light, light_of, light_view
+from spatial.maps.qr import qr_rows
 from spatial.maps.sketch import Sketch, View, records, texts
 from spatial.maps.spots import find_view
 from spatial.maps.view import meeting_points, public_view
@@ -38,8 +39,14 @@ def with_panels(plan: Plan, view: View, *, light: Light | None, find: View) -> V
         "find": find,
         "light": None if light is None else light_view(plan, light, sketch),
         "quarters": _quarters(plan),
+        "comments": _comments(settings.public.comments_url),
         "facilities": _facilities(plan, settings, sketch),
     }
+
+
+def _comments(address: str | None) -> View | None:
+    """Where comments may be sent, as text and as a code; None where the settings name no place."""
+    return None if address is None else {"address": address, "code": qr_rows(address)}
 
 
 def _quarters(plan: Plan) -> list[View]:

@@ -16,6 +16,7 @@ import shapely
 from geopandas import GeoDataFrame, GeoSeries
 from numpy.typing import NDArray
 
+from spatial.errors import DataError
 from spatial.maps.sketch import Sketch, View, records, texts
 from spatial.settings import Settings
 
@@ -92,7 +93,7 @@ def _figures(plan: Plan, settings: Settings) -> View:
     if grids is not None:
         figures |= {
             "n_grids": grids["n"],
-            "n_exclusive": grids["n_exclusive"],
+            "n_exclusive": _known(grids, "n_exclusive"),
             "min_households": settings.grids.min_households,
             "max_households": settings.grids.max_households,
         }
@@ -113,6 +114,15 @@ def _figures(plan: Plan, settings: Settings) -> View:
             "way_before": lamps.get("way_lit_mean_before"),
         }
     return figures
+
+
+def _known(section: Mapping[str, Any], name: str) -> Any:
+    """A figure of the summary; plans of earlier versions lack some."""
+    if name not in section:
+        raise DataError(
+            f"summary.json has no {name}: an earlier version of alleyplan wrote this plan; plan it again"
+        )
+    return section[name]
 
 
 def _counts_alone(settings: Settings) -> bool:

@@ -13,10 +13,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
+from spatial.maps.qr import QUIET
 from spatial.palette import palette
 from spatial.report.fonts import Faces, embeddable_faces
 
@@ -103,6 +105,17 @@ class Sheet:
             size_pt *= width_mm / own_mm
         how = {"va": "baseline", "color": palette()[colour], **how}
         return self.ax.text(x_mm, y_mm, line, fontproperties=self.face(size_pt, bold=bold), **how)
+
+    def qr(self, x_mm: float, y_mm: float, side_mm: float, rows: Sequence[str]) -> None:
+        """A QR code with its quiet zone, its lower left corner given."""
+        module_mm = side_mm / (len(rows) + 2 * QUIET)
+        boxes = []
+        for row, text in enumerate(rows):
+            y = y_mm + side_mm - (row + 1 + QUIET) * module_mm
+            for run in re.finditer("1+", text):
+                x, end = (x_mm + (at + QUIET) * module_mm for at in run.span())
+                boxes.append([(x, y), (end, y), (end, y + module_mm), (x, y + module_mm)])
+        self.ax.add_collection(PolyCollection(boxes, facecolor="black", edgecolor="none"), autolim=False)
 
     def lines(self, text: str, size_pt: float, width_mm: float, *, bold: bool = False) -> list[str]:
         """The text broken into lines no wider than ``width_mm``."""

@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 import shapely
 
+from spatial.maps.qr import qr_rows
 from spatial.palette import palette
 from spatial.report.drawing import Ground, MapFrame, draw_corners, draw_map, draw_sign
 from spatial.report.fonts import Faces
 from spatial.report.paper import A4, Sheet
+from spatial.report.poster import comments_url
 from spatial.report.words import word
 from spatial.schema import Term
 from spatial.settings import Settings
@@ -22,6 +24,7 @@ _EDGE_MM = 14.0
 _WIDE_MM = A4[0] - 2 * _EDGE_MM
 _LABEL_MM = 50.0
 _STEP_MM = 15.0
+_CODE_MM = 30.0
 _MOST_CODES = 24  # of new lamps on one plate; more are counted
 
 
@@ -31,13 +34,16 @@ def plates(ground: Ground, faces: Faces) -> Iterator[Sheet]:
     for row, grid in enumerate(ground.view["grids"]):
         sheet = Sheet.of(A4, faces)
         told = list(_told(ground, grid, row))
-        low = _EDGE_MM + 4 + _STEP_MM * len(told)
+        address = comments_url(ground)
+        foot = _EDGE_MM + (_CODE_MM if address else _STEP_MM)
+        low = foot + 4 + _STEP_MM * len(told)
         top = _head(sheet, ground, grid)
         place = (_EDGE_MM, low + 3, _WIDE_MM, top - low - 3)
         frame = MapFrame.of(sheet, place, shapely.bounds(shapes.iloc[row]), margin_mm=10.0)
         draw_map(frame, ground, only_grid=grid["grid_id"])
         draw_corners(frame)
         _lines(sheet, told, low)
+        _say(sheet, address, foot)
         yield sheet
 
 
@@ -73,6 +79,19 @@ def _told(ground: Ground, grid: Mapping[str, Any], row: int) -> Iterator[tuple[s
         yield "lamp_new", word("lamps_here"), _lamps(ground, grid)
     if grid["households"] is not None:
         yield "", word("size_here"), word("homes", n=grid["households"])
+
+
+def _say(sheet: Sheet, address: str | None, top: float) -> None:
+    """How to send a comment: a code where there is an address, else in a line."""
+    if address is None:
+        _lines(sheet, [("", word("say"), word("say_how"))], top)
+        return
+    sheet.ax.plot([_EDGE_MM, _EDGE_MM + _WIDE_MM], [top, top], color=palette()["line"], lw=0.8)
+    sheet.qr(_EDGE_MM, top - _CODE_MM, _CODE_MM, qr_rows(address))
+    x, room, said = _EDGE_MM + _CODE_MM + 3, _WIDE_MM - _CODE_MM - 3, word("say_code")
+    sheet.text(x, top - 13, said.zh, 17, bold=True, width_mm=room)
+    sheet.text(x, top - 17.6, said.en, 9, colour="quiet", width_mm=room)
+    sheet.text(x, top - 24, address, 9, width_mm=room)
 
 
 def _in_charge(ground: Ground, grid: Mapping[str, Any], row: int) -> Term:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from spatial.maps.qr import qr_rows
 from spatial.palette import palette
 from spatial.report.drawing import (
     Ground,
@@ -24,11 +25,13 @@ from spatial.settings import Settings
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["about_lines", "head", "poster"]
+__all__ = ["about_lines", "comments_url", "head", "poster"]
 
 _EDGE_MM = 12.0
 _SIDE_MM = 102.0  # width of the column of figures
 _LEGEND_MM = 37.0
+_CODE_MM = 34.0
+_SAY_MM = 30.0
 
 
 def poster(ground: Ground, faces: Faces) -> Iterable[Sheet]:
@@ -41,7 +44,10 @@ def poster(ground: Ground, faces: Faces) -> Iterable[Sheet]:
     frame = MapFrame.of(sheet, (_EDGE_MM, low_mm, map_width, top_mm - low_mm), ground.bounds)
     draw_map(frame, ground)
     draw_corners(frame)
-    _legend(sheet, ground, low_mm, map_width)
+    address = comments_url(ground)
+    if address is not None:
+        _say(sheet, address, low_mm, _EDGE_MM + map_width)
+    _legend(sheet, ground, low_mm, map_width if address is None else map_width - _CODE_MM - _SAY_MM - 4)
     _figures(sheet, key_figures(ground.plan), top_mm)
     _foot(sheet, frame, ground)
     return [sheet]
@@ -87,6 +93,15 @@ def _legend(sheet: Sheet, ground: Ground, below_mm: float, width_mm: float) -> N
         sheet.text(x + 14.5, y - 4.6, said.en, 9.5, colour="quiet", width_mm=step_mm - 16)
 
 
+def _say(sheet: Sheet, address: str, below_mm: float, right_mm: float) -> None:
+    """The code of the address for comments, below the map on the right, and what it is for."""
+    top, said = below_mm - 2, word("say_code")
+    left = right_mm - _CODE_MM
+    sheet.qr(left, top - _CODE_MM, _CODE_MM, qr_rows(address))
+    sheet.text(left - 2, top - 15, said.zh, 16, bold=True, width_mm=_SAY_MM, ha="right")
+    sheet.text(left - 2, top - 20, said.en, 9.5, colour="quiet", width_mm=_SAY_MM, ha="right")
+
+
 def _figures(sheet: Sheet, figures: list[KeyFigure], top_mm: float) -> None:
     """The key figures one below the other in the right column."""
     x = sheet.width_mm - _EDGE_MM - _SIDE_MM
@@ -110,10 +125,17 @@ def _figures(sheet: Sheet, figures: list[KeyFigure], top_mm: float) -> None:
 def _foot(sheet: Sheet, frame: MapFrame, ground: Ground) -> None:
     scale = word("scale", n=round(frame.scale), paper="A3")
     said = [scale, *about_lines(ground)]
+    if comments_url(ground) is None:
+        said.append(word("say_how"))
     width_mm = sheet.width_mm - 2 * _EDGE_MM
     sheet.text(_EDGE_MM, _EDGE_MM + 1.2, "   ·   ".join(each.zh for each in said), 10, width_mm=width_mm)
     english = "   ·   ".join(each.en for each in said)
     sheet.text(_EDGE_MM, _EDGE_MM - 3.2, english, 8, colour="quiet", width_mm=width_mm)
+
+
+def comments_url(ground: Ground) -> str | None:
+    """Where residents may send comments, as the settings say."""
+    return Settings.model_validate(ground.plan.summary["settings"]).public.comments_url
 
 
 def about_lines(ground: Ground) -> list[Term]:

@@ -13,6 +13,12 @@ _WORDS = {
     "poster": ("网格与路灯规划图", "Grids, street lamps and notice boards"),
     "poster_plain": ("规划图", "plan"),
     "decision": ("规划决策表", "Decision sheet"),
+    "say": ("有话要说", "Your say"),
+    "say_code": ("扫码留言", "Scan to comment"),
+    "say_how": (
+        "有话要说：在方案的网页上点「留言」，存成文件交给社区。",
+        "Your say: press Note on the plan's page and hand the saved file to the office.",
+    ),
     "plate": ("第{n}网格", "Grid {n}"),
     "legend_grid": ("网格和网格号", "Grid and its number"),
     "legend_exclusive": ("专属网格（单位自管）", "Exclusive grid"),
