@@ -102,7 +102,7 @@ def test_quarters_are_told_only_where_works_are_planned():
 
 _KEYS = {
     "": "mode about frame figures boundary ground barriers alleys grids lamps boards places find light "
-    "quarters facilities words",
+    "quarters comments facilities words",
     "about": "name name_en date plan_id",
     "grids": "grid_id households walk_mean_m leader_role shape tint exclusive hatch at radius_m fault boards "
     "meeting meeting_alley",

@@ -57,7 +57,7 @@ _COUNT, _SHARE, _COORDINATE = "#,##0", "0.0%", "0.000"
 _A4_LANDSCAPE = 9
 _MARKED = "含个人信息，仅供内部使用 Personal data, internal use only"
 _REMARK_COLUMNS = ("kind", "code", "layer", "id", "message", "remedy")
-_WIDEST = 60  # characters; longer text is wrapped
+_WIDEST = 40  # characters; longer text is wrapped
 _CELL_CHARACTERS = 32_767  # the most Excel holds
 
 
@@ -143,11 +143,13 @@ class _Book:
         ``least`` are the least widths by column.
         """
         sheet = self.workbook.add_worksheet(title)
-        edge = {"border": 1, "border_color": "#D5D0C4", "valign": "top"}
+        edge = {"border": 1, "border_color": "#D5D0C4", "valign": "vcenter"}
         head = self._format(bold=True, text_wrap=True, bg_color="#ECE8DC", **edge)
         below = self._format(italic=True, text_wrap=True, font_color="#4B515A", font_size=9, **edge)
         cells = [self._format(num_format=each.shown, **edge) for each in headings]
-        wrapped = self._format(text_wrap=True, **edge)
+        # Text stands off the figures of the column before it.
+        text = self._format(indent=1, **edge)
+        wrapped = self._format(text_wrap=True, indent=1, **edge)
         widths = [max(_width(each.zh), (least or {}).get(i, 0)) for i, each in enumerate(headings)]
         for column, heading in enumerate(headings):
             sheet.write_string(0, column, heading.zh, head)
@@ -155,13 +157,15 @@ class _Book:
         breaks, last, row = [], None, 1
         for row, values in enumerate(rows, start=2):
             for column, value in enumerate(values):
-                style = wrapped if isinstance(value, str) and _width(value) > _WIDEST else cells[column]
+                style = cells[column]
+                if isinstance(value, str):
+                    style = wrapped if _width(value) > _WIDEST else text
                 widths[column] = max(widths[column], _width(_write_cell(sheet, row, column, value, style)))
             if page_of is not None and row > 2 and values[page_of] != last:
                 breaks.append(row)
             last = values[page_of] if page_of is not None else None
         for column, width in enumerate(widths):
-            sheet.set_column(column, column, min(width + 2, _WIDEST))
+            sheet.set_column(column, column, min(width + 3, _WIDEST))
         sheet.freeze_panes(2, 1)
         sheet.autofilter(1, 0, max(row, 1), len(headings) - 1)
         sheet.set_h_pagebreaks(breaks)
