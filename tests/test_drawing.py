@@ -327,6 +327,19 @@ def test_x_north_and_y_east_is_turned_and_a_doubt(tmp_path):
     assert said(raw, "axes-swapped").kind == "doubt"
 
 
+@pytest.mark.parametrize("swap_xy", [False, True])
+def test_stating_what_was_found_out_turns_nothing_twice(tmp_path, swap_xy):
+    folder = tmp_path / "village"
+    folder.mkdir()
+    document, space = drawing()
+    space.add_line((Y0, X0), (Y0, X0 + 10), dxfattribs=on("巷道"))
+    document.saveas(folder / "总图.dxf")
+    stated = {"crs": "EPSG:4548", "alleys": {"swap_xy": swap_xy}}
+    site, remarks = check_site(folder, Settings.model_validate({"input": stated}))
+    assert site is not None, remarks
+    assert site.layer("alleys").geometry.iloc[0].wkt == shapely.LineString(shifted((0, 0), (10, 0))).wkt
+
+
 def test_the_system_is_read_from_the_geographic_location(tmp_path):
     document, space = drawing()
     space.add_line((0, 0), (10, 0), dxfattribs=on("巷道"))

@@ -41,7 +41,7 @@ _CODEPAGE = re.compile(rb"\$DWGCODEPAGE\s+3\s+(\w+)")
 #: Blocks within blocks, and what all of them unfold to.
 _DEEPEST, _MOST_UNFOLDED = 8, 100_000
 #: Each takes some 4 kB of memory, whatever it takes in the file.
-_MOST_ENTITIES = 200_000
+_MOST_ENTITIES = 180_000
 _ENTITY = re.compile(rb"\n\s{0,3}0\s{0,2}\n|\0\0(?=[A-Z]{3})")
 #: Metres in a unit of $INSUNITS, and its name; 0 states none.
 _UNITS = {

@@ -86,7 +86,7 @@ def read_layer(
         return None, LayerFacts(name, source), [fault("file-unreadable", str(error), layer=name)]
     if raw.crs is None or raw.crs.is_geographic:
         raw = replace(raw, geometry=_over_date_line(raw.geometry))
-    if spec.swap_xy:
+    if spec.swap_xy and "axes-swapped" not in {each.code for each in raw.said}:  # by the reader already
         raw = replace(raw, geometry=shapely.transform(raw.geometry, lambda xy: xy[:, ::-1]))
     chosen, remarks = match_columns(name, raw.headings, named=spec.columns, name_bytes=name_bytes)
     garble = garbled_values(raw.values)
