@@ -76,9 +76,11 @@ const page = (function () {
     if (chosen && chosen.kind === "grid") outlines.get(chosen.item.grid_id).setStyle({ color: colour("chosen"), weight: 5 });
   }
 
-  function drawAreas(polygons, style) {
+  // A name says what the areas are, for a page that shows and hides them.
+  function drawAreas(polygons, style, name) {
     if (!polygons.length) return;
-    painted(L.polygon(area(polygons), { interactive: false, stroke: false }), style).addTo(map);
+    const layer = painted(L.polygon(area(polygons), { interactive: false, stroke: false }), style).addTo(map);
+    if (name) drawn[name].push(layer);
   }
 
   function drawLines(lines, style) {
@@ -88,6 +90,7 @@ const page = (function () {
   // ── the map ─────────────────────────────────────────────────────────────────────────────────
 
   const outlines = new Map(); // grid number → its outline
+  const drawn = { tints: [], buildings: [] }; // areas by name
   const strokes = {}; // all alleys, lit alleys
   const lampDots = [];
   let scale = null;
@@ -97,13 +100,13 @@ const page = (function () {
     drawAreas(view.boundary, () => ({ stroke: true, color: colour("outline"), weight: 2, fill: false }));
     for (const grid of view.grids) {
       const tint = grid.exclusive === null ? "tint-" + (grid.tint % 6) : "exclusive";
-      drawAreas(grid.shape, () => ({ fillColor: colour(tint), fillOpacity: 1 }));
+      drawAreas(grid.shape, () => ({ fillColor: colour(tint), fillOpacity: 1 }), "tints");
     }
     for (const [name, barrier] of Object.entries(view.barriers)) {
       drawAreas(barrier.areas, () => ({ fillColor: colour(name), fillOpacity: 0.8 }));
       drawLines(barrier.lines, () => ({ color: colour(name), weight: 6, opacity: 0.9 }));
     }
-    drawAreas(view.ground, () => ({ fillColor: colour("building"), fillOpacity: 0.75 }));
+    drawAreas(view.ground, () => ({ fillColor: colour("building"), fillOpacity: 0.75 }), "buildings");
     for (const grid of view.grids) {
       drawLines(grid.hatch, () => ({ color: colour("outline"), weight: 1, opacity: 0.6 }));
       const outline = L.polygon(area(grid.shape), { interactive: false, fill: false });
@@ -559,7 +562,7 @@ const page = (function () {
   return {
     view, map, frame, byId, colour, say, whole, metres, percent, element, button, place, line, rows, gridTitle,
     inside, outlines, nearest, describe, role, choose, shows, remarks, opened, taps, legends, openPanel, coveredAbove, coveredBelow, sizes, showLight,
-    repaint, start, addSign, chosen: () => chosen,
+    repaint, start, drawn, strokes, lampDots, addSign, chosen: () => chosen,
     keepWhole: () => { if (seesAll) showAll(); },
     word: (key) => view.words[key][english ? 1 : 0],
     styleOutlines: (style) => { outlineStyle = style; },

@@ -14,17 +14,18 @@
   }
 
   const houses = L.layerGroup();
+  const homes = view.tables.find((each) => each.name === "households");
 
+  // A town has thousands: they are drawn when they are first asked for.
   function drawHouseholds() {
-    const table = view.tables.find((each) => each.name === "households");
-    if (!table) return;
-    const at = table.columns.indexOf("grid_id");
-    const tints = new Map(view.grids.map((grid) => [grid.grid_id, grid.tint % 6]));
-    table.rows.forEach((row, number) => {
-      if (!table.at[number]) return;
-      const tint = tints.get(row[at]);
+    if (houses.getLayers().length) return;
+    const at = homes.columns.indexOf("grid_id");
+    const tintOf = new Map(view.grids.map((grid) => [grid.grid_id, grid.tint % 6]));
+    homes.rows.forEach((row, number) => {
+      if (!homes.at[number]) return;
+      const tint = tintOf.get(row[at]);
       const fill = tint === undefined ? "fault" : "house-" + tint;
-      L.circleMarker(place(table.at[number]), {
+      L.circleMarker(place(homes.at[number]), {
         interactive: false, radius: 4, weight: 1, color: colour("paper"), fillColor: colour(fill), fillOpacity: 1,
       }).addTo(houses);
     });
@@ -43,33 +44,24 @@
     });
   }
 
-  // What every page draws, told apart by how it is painted; in the order in which it lies on the map.
-  const layers = { tints: [], buildings: [], alleys: [], lit: [], households: [houses], existing: [], new: [] };
+  // What every page draws, by name, in the order in which it lies on the map.
+  const { tints, buildings } = page.drawn;
+  const layers = { tints, buildings, alleys: [], lit: [], households: [houses], existing: [], new: [] };
   const bySign = ["numbers", "boards", "meetings", "names", "comments"];
   const off = new Set(["households"]);
 
   function sortLayers() {
-    const lamps = [];
-    map.eachLayer((layer) => {
-      const { color, fillColor, fill, stroke } = layer.options;
-      if (layer instanceof L.CircleMarker) lamps.push(layer);
-      else if (layer instanceof L.Polygon && fill && stroke === false && fillColor === colour("building")) layers.buildings.push(layer);
-      else if (layer instanceof L.Polygon && fill && stroke === false && view.grids.some((grid) => isTint(grid, fillColor))) layers.tints.push(layer);
-      else if (layer instanceof L.Polyline && color === colour("lit")) layers.lit.push(layer);
-      else if (layer instanceof L.Polyline && color === colour("dark")) layers.alleys.push(layer);
-    });
-    lamps.sort((one, other) => L.stamp(one) - L.stamp(other));
-    lamps.forEach((dot, number) => {
+    const { all, lit } = page.strokes;
+    if (all) layers.alleys.push(all);
+    if (lit) layers.lit.push(lit);
+    page.lampDots.forEach((dot, number) => {
       layers[view.lamps[number].status === "existing" ? "existing" : "new"].push(dot);
     });
   }
 
-  function isTint(grid, fill) {
-    return fill === colour(grid.exclusive === null ? "tint-" + (grid.tint % 6) : "exclusive");
-  }
-
   function showLayer(name, shown) {
     shown ? off.delete(name) : off.add(name);
+    if (name === "households" && shown) drawHouseholds();
     if (bySign.includes(name)) frame.classList.toggle("no-" + name, !shown);
     else for (const layer of layers[name]) shown ? layer.addTo(map) : layer.remove();
     const above = Object.keys(layers).slice(2);
@@ -85,7 +77,7 @@
   function presentLayers() {
     const present = {
       tints: layers.tints.length, numbers: view.grids.length, buildings: layers.buildings.length,
-      households: houses.getLayers().length, lit: layers.lit.length, alleys: layers.alleys.length,
+      households: homes && homes.at.some(Boolean), lit: layers.lit.length, alleys: layers.alleys.length,
       new: layers.new.length, existing: layers.existing.length, boards: view.boards.length,
       meetings: view.grids.some((grid) => grid.meeting), names: 1, comments: view.comments,
     };
@@ -399,7 +391,6 @@
   page.shows.push(showTab, showSwitches, drawComments, () => { if (!measured) length.textContent = ""; });
   page.start();
   sortLayers();
-  drawHouseholds();
   addReadouts();
   showSwitches();
   byId("measure").addEventListener("click", () => measure(!measured));
