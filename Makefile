@@ -1,15 +1,18 @@
-# Everything a clone needs: `make demo` looks, `make test` checks. Only Python >= 3.11 and make are assumed.
+# Everything a clone needs: `make demo` looks, `make test` checks, `make test-all` at length. Only Python >= 3.11 and make are assumed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench notebook clean
+.PHONY: demo test test-all lint bench notebook clean
 
 demo: $(VENV)/.installed
 	$(BIN)/alleyplan demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m ""
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from spatial.errors import DataError
 
 __all__ = ["Effort", "Settings", "read_settings", "settings_toml"]
 
-#: A settings file is written by hand; long ones of dotted keys take their reader minutes.
-_MOST_BYTES = 64_000
+#: A settings file is written by hand; its reader takes gigabytes for a key of thousands of parts.
+_MOST_BYTES, _MOST_DOTS = 64_000, 500
 
 Effort = Literal["quick", "normal", "thorough"]
 Datum = Literal["wgs84", "cgcs2000", "gcj02", "bd09"]
@@ -293,7 +293,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
             raise DataError(f"settings file {path.name} is not a plain file")
         if about.st_size > _MOST_BYTES:
             raise DataError(f"settings file {path.name} has more than {_MOST_BYTES:,} bytes; shorten it")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
+            raise DataError(
+                f"settings file {path.name} has a key of more than {_MOST_DOTS} parts; shorten it"
+            )
+        return tomllib.loads(text)
     except OSError as error:
         raise DataError(f"settings file {path.name} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:

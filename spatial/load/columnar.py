@@ -58,7 +58,8 @@ def read_flatgeobuf(source: Source, choose: Choose, encoding: str | None) -> Raw
     if not 0 < int.from_bytes(content[8:12], "little") < min(_MOST_HEADER_BYTES, len(content)):
         raise DataError(f"{path.name} is damaged or cut off within its header; export it again")
     with _told_as_ours(path):
-        headings = [str(each) for each in pyogrio.read_info(content)["fields"]]
+        about = pyogrio.read_info(content)
+        headings, n_rows = [str(each) for each in about["fields"]], int(about["features"])
         chosen = choose(headings)
         columns = [*dict.fromkeys(chosen.values())]
         with pyogrio.raw.open_arrow(content, columns=columns, batch_size=_BATCH_ROWS, use_pyarrow=True) as (
@@ -67,6 +68,10 @@ def read_flatgeobuf(source: Source, choose: Choose, encoding: str | None) -> Raw
         ):
             shapes = about["geometry_name"] or "wkb_geometry"
             read, wkb = _rows(path, batches, columns, shapes, encoding)
+    if n_rows > 0 and len(wkb) != n_rows:  # 0 and less: the file does not say
+        raise DataError(
+            f"{path.name} is cut off: {len(wkb):,} of its {n_rows:,} rows are there; copy it again"
+        )
     geometry, n_curves = wkb_shapes(wkb, source)
     crs, said = file_crs(path.name, about["crs"])
     values = {name: read[heading] for name, heading in chosen.items()}

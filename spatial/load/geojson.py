@@ -59,6 +59,8 @@ def _geojson_crs(document: Mapping[str, Any], geometry: NDArray[np.object_]) -> 
         properties = named.get("properties")
         name = properties.get("name") if isinstance(properties, dict) else None
         return parse_crs(str(name))
+    if not len(geometry):
+        return pyproj.CRS.from_epsg(4326)
     bounds = shapely.total_bounds(geometry)
     looks_like_metres = np.any(np.abs(bounds) > [180.0, 90.0, 180.0, 90.0])
     return None if looks_like_metres else pyproj.CRS.from_epsg(4326)

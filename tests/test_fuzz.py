@@ -1,0 +1,218 @@
+"""Readers meet damaged files: whatever the bytes are, a reader reads them or says why not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from spatial.crs import parse_crs
+from spatial.errors import DataError
+from spatial.load.folder import read_arrays, read_summary
+from spatial.load.formats import check_file, sources_in
+from spatial.load.layers import read_layer
+from spatial.settings import Settings, read_settings
+from tests.corpus import make_kit, make_township
+
+ENDINGS = (".gpkg", ".shp", ".fgb", ".parquet", ".csv", ".xlsx", ".kml", ".kmz", ".geojson")
+FEW, MANY = 12, 400
+DEFAULT = Settings.model_validate({"input": {"crs": "EPSG:4548"}})
+
+places = st.floats(0, 1, exclude_max=True)
+#: One change of bytes: what, where, with what.
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(("flip", "cut", "insert", "splice", "blank")), places, places, st.binary(max_size=40)
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def changed(content: bytes, steps: list[tuple[str, float, float, bytes]]) -> bytes:
+    for what, first, second, given_ in steps:
+        at, other = int(first * len(content)), int(second * len(content))
+        if what == "flip" and content:
+            content = content[:at] + bytes([content[at] ^ 1 << other % 8]) + content[at + 1 :]
+        elif what == "cut":
+            content = content[:at]
+        elif what == "insert":
+            content = content[:at] + given_ + content[at:]
+        elif what == "splice":
+            content = content[:at] + content[other : other + 300] + content[at:]
+        else:
+            content = content[:at] + bytes(min(100, len(content) - at)) + content[at + 100 :]
+    return content
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fuzz")
+    make_township(folder / "shannan")
+    make_kit(folder / "shannan", folder / "kit")
+    (folder / "kit" / "households.geojson").write_bytes((folder / "shannan/households.geojson").read_bytes())
+    return folder / "kit"
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("yard")
+
+
+def examine(path: Path) -> None:
+    """Read every table of a file; only our own error may come out."""
+    try:
+        check_file(path)
+        sources = sources_in(path)
+    except DataError as error:
+        assert str(error)
+        return
+    for each in sources[:5]:
+        layer, *_, remarks = read_layer("households", each, DEFAULT)
+        assert layer is not None or any(
+            told.kind == "fault" or told.code == "layer-empty" for told in remarks
+        )
+
+
+def _damage(kit: Path, yard: Path, ending: str, steps: Any, part: str = "") -> None:
+    for each in yard.iterdir():
+        each.unlink()
+    for each in kit.glob("households.*"):
+        if each.suffix == ending or (ending == ".shp" and each.suffix in (".shx", ".dbf", ".prj", ".cpg")):
+            (yard / each.name).write_bytes(each.read_bytes())
+    path = yard / f"households{part or ending}"
+    path.write_bytes(changed(path.read_bytes(), steps))
+    examine(yard / f"households{ending}")
+
+
+FILES = [*((each, "") for each in ENDINGS), (".shp", ".dbf"), (".shp", ".shx"), (".shp", ".prj")]
+many = settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=FEW, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize(("ending", "part"), FILES)
+@few
+@given(steps=changes)
+def test_damaged_bytes_are_read_or_refused(kit: Path, yard: Path, ending: str, part: str, steps: Any):
+    _damage(kit, yard, ending, steps, part)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("ending", "part"), FILES)
+@many
+@given(steps=changes)
+def test_damaged_bytes_are_read_or_refused_at_length(
+    kit: Path, yard: Path, ending: str, part: str, steps: Any
+):
+    _damage(kit, yard, ending, steps, part)
+
+
+# ── structure ────────────────────────────────────────────────────────────────────────────────────────
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just(10**400)
+anything = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+)
+pairs = st.lists(st.floats() | st.integers() | st.text(max_size=3) | st.just(10**400), max_size=4)
+geometries = anything | st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(("Point", "LineString", "Polygon", "MultiPoint", "MultiPolygon", "x"))
+        | anything,
+        "coordinates": pairs
+        | st.lists(pairs, max_size=5)
+        | st.lists(st.lists(pairs, max_size=5), max_size=3),
+    }
+)
+features = anything | st.fixed_dictionaries(
+    {
+        "type": st.just("Feature"),
+        "geometry": geometries,
+        "properties": anything
+        | st.fixed_dictionaries({"household_id": anything, "households": anything, "elderly": leaves}),
+    }
+)
+documents = anything | st.fixed_dictionaries(
+    {"type": st.just("FeatureCollection"), "features": anything | st.lists(features, max_size=5)},
+    optional={
+        "crs": anything | st.fixed_dictionaries({"properties": st.fixed_dictionaries({"name": leaves})})
+    },
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(document=documents)
+@example(
+    document={
+        "type": "FeatureCollection",
+        "features": [{"geometry": {"type": "Point", "coordinates": [10**400]}}],
+    }
+)
+def test_any_json_is_read_or_refused(yard: Path, document: Any):
+    path = yard / "households.geojson"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    examine(path)
+
+
+cells = (
+    st.text(max_size=8)
+    | st.floats().map(str)
+    | st.integers().map(str)
+    | st.sampled_from(('"', "\0", "\r", "，", "="))
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    headings=st.lists(
+        st.sampled_from(("x", "y", "lon", "lat", "户数", "household_id", "坐标", "wkt")) | cells, max_size=6
+    ),
+    rows=st.lists(st.lists(cells, max_size=7), max_size=5),
+    separator=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(("utf-8", "gb18030", "utf-16", "utf-8-sig")),
+)
+def test_any_table_of_text_is_read_or_refused(
+    yard: Path, headings: Any, rows: Any, separator: str, encoding: str
+):
+    path = yard / "households.csv"
+    text = "\n".join(separator.join(each) for each in [headings, *rows])
+    path.write_bytes(text.encode(encoding, "replace"))
+    examine(path)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(table=st.dictionaries(st.sampled_from(tuple(Settings.model_fields)), anything, max_size=3))
+def test_any_settings_are_read_or_refused(yard: Path, table: Any):
+    path = yard / "plan.toml"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
+    try:
+        read_settings(path)
+    except DataError as error:
+        assert str(error)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    head=st.sampled_from(("", "EPSG:", "+proj=", "PROJCS[", "urn:ogc:def:crs:")), text=st.text(max_size=40)
+)
+def test_any_name_of_a_system_is_known_or_refused(head: str, text: str):
+    try:
+        parse_crs(head + text)
+    except DataError as error:
+        assert str(error)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=st.binary(max_size=300) | documents.map(lambda each: json.dumps(each).encode()))
+def test_any_file_of_a_plan_is_read_or_refused(yard: Path, content: bytes):
+    for name, read in (("summary.json", read_summary), ("bounds.npz", read_arrays)):
+        (yard / name).write_bytes(content)
+        try:
+            read(yard / name)
+        except DataError as error:
+            assert str(error)
