@@ -22,7 +22,7 @@ Layers = Mapping[str, gpd.GeoDataFrame]
 #: Added around houses and alleys where no boundary is given. [m]
 _MARGIN_M = 20.0
 
-# the rule by which households are estimated from footprints
+# the rule by which households are estimated from footprints, where a building does not say how many it has
 _DWELLING_MIN_M2 = 40.0
 _HOUSE_MAX_M2 = 250.0
 _STOREY_M = 3.0
@@ -35,8 +35,17 @@ _NO_DWELLING = frozenset(
     supermarket restaurant cafe bar pub bank hotel train_station transportation station toilets
     transformer_tower substation ruins construction civic government fire_station sports_hall
     sports_centre stadium grandstand pavilion museum theatre library toll_booth water_tower silo
-    storage_tank tower bunker bridge
-    工业 厂房 仓库 商业 办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建""".split()  # noqa: SIM905
+    storage_tank tower bunker bridge shop mall factory manufacture works storage outbuilding boathouse
+    conservatory gatehouse guardhouse service_building tech_cab container prison barracks military
+    police townhall courthouse community_centre pumping_station digester allotment_shed tent
+    swimming_pool gazebo henhouse slurry_tank power sports_building triumphal_arch
+    工业 厂房 工厂 仓库 商业 商铺 商店 超市 市场 宾馆 酒店 派出所 居委会 村委会
+    办公 学校 幼儿园 医院 卫生室 公共 公厕 车库 棚 庙 祠堂 教堂 在建""".split()  # noqa: SIM905
+)
+#: One household however many storeys, up to _HOUSE_MAX_M2.
+_HOUSES = frozenset(
+    """house detached bungalow farm villa cabin static_caravan allotment_house trullo stilt_house
+    农房 民房 自建房 别墅 民居 农村宅基地 一户建""".split()  # noqa: SIM905
 )
 _FLATS = frozenset(("apartments", "block", "dormitory", "住宅楼", "公寓", "楼房", "小区", "宿舍"))
 
@@ -104,12 +113,17 @@ def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list
         return {}, [note("households-none", text, layer="households", remedy="add a layer households (住户)")]
     area_m2 = shapely.area(buildings.geometry.to_numpy())
     use = buildings["use"].str.casefold().str.strip()
-    lived_in = (area_m2 >= _DWELLING_MIN_M2) & ~use.isin(_NO_DWELLING).to_numpy()
+    told = buildings["households"].to_numpy(dtype=np.float64, na_value=np.nan)
+    by_rule = np.isnan(told) & (area_m2 >= _DWELLING_MIN_M2) & ~use.isin(_NO_DWELLING).to_numpy()
+    lived_in = by_rule | (told > 0)
     if not lived_in.any():
         text = "there are no households, and no building that could hold any: only lamps can be planned"
         return {}, [note("households-none", text, layer="households", remedy="add a layer households (住户)")]
     homes = buildings[lived_in].reset_index(drop=True)
-    counts = estimated_counts(area_m2[lived_in], _storeys(homes, area_m2[lived_in]))
+    house = use[lived_in].isin(_HOUSES).to_numpy()
+    ruled = estimated_counts(area_m2[lived_in], _storeys(homes, area_m2[lived_in]), house=house)
+    by_rule = by_rule[lived_in]
+    counts = np.where(by_rule, ruled, np.nan_to_num(told[lived_in])).astype(np.int64)
     values = {
         "household_id": homes["building_id"],
         "households": pd.Series(counts, dtype="Int64"),
@@ -117,19 +131,23 @@ def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list
     }
     frame = contract_frame("households", values, homes.geometry.to_numpy(), crs)
     text = (
-        f"no layer of households; {int(counts.sum()):,} are ESTIMATED from {len(homes):,} of "
-        f"{len(buildings):,} buildings: footprints of 40 m2 or more not of another use; 1 each under 250 m2 "
-        "and up to 2 storeys, else 0.8 x footprint x storeys / 90 m2"
+        f"no layer of households; {counts[by_rule].sum():,} are ESTIMATED from {by_rule.sum():,} of "
+        f"{len(buildings):,} buildings: footprints of 40 m2 or more not of another use; under 250 m2 1 each "
+        "up to 2 storeys and in houses and farms of any, else 0.8 x footprint x storeys / 90 m2"
     )
+    if not by_rule.all():
+        text += f"; {counts[~by_rule].sum():,} more as {(~by_rule).sum():,} buildings say themselves"
     remedy = "for a plan to act on, add a layer households (住户) with counts"
     return {"households": frame}, [note("households-estimated", text, layer="households", remedy=remedy)]
 
 
-def estimated_counts(area_m2: NDArray[np.float64], storeys: NDArray[np.float64]) -> NDArray[np.int64]:
+def estimated_counts(
+    area_m2: NDArray[np.float64], storeys: NDArray[np.float64], *, house: NDArray[np.bool_] | bool = False
+) -> NDArray[np.int64]:
     """Households of a footprint: 1 in a house, else by 80 % of the floor area at 90 m2 each, at least 1."""
     in_flats = np.maximum(1, np.floor(_FLOOR_SHARE * area_m2 * storeys / _DWELLING_M2))
-    house = (area_m2 < _HOUSE_MAX_M2) & (storeys <= 2)
-    return np.where(house, 1, in_flats).astype(np.int64)
+    one = (area_m2 < _HOUSE_MAX_M2) & ((storeys <= 2) | house)
+    return np.where(one, 1, in_flats).astype(np.int64)
 
 
 def _storeys(buildings: gpd.GeoDataFrame, area_m2: NDArray[np.float64]) -> NDArray[np.float64]:

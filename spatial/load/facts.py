@@ -72,8 +72,8 @@ def layer_facts(
         n_rows=len(raw.geometry),
         crs=crs,
         crs_by=_crs_by(raw, spec, settings) if crs is not None else "",
-        datum=spec.datum or settings.input.datum,
-        datum_by="settings" if spec.datum or settings.input.datum else "",
+        datum=spec.datum or raw.datum or settings.input.datum,
+        datum_by=_datum_by(raw, spec, settings),
         encoding=raw.encoding or spec.encoding or "UTF-8",
         encoding_by=raw.encoding_by if raw.encoding else "settings" if spec.encoding else "file",
         columns=dict(columns),
@@ -81,6 +81,12 @@ def layer_facts(
         labels=labels,
         geometry=raw.geometry,
     )
+
+
+def _datum_by(raw: RawLayer, spec: InputLayer, settings: Settings) -> str:
+    if spec.datum is None and raw.datum is not None:
+        return "file"
+    return "settings" if spec.datum or settings.input.datum else ""
 
 
 def _crs_by(raw: RawLayer, spec: InputLayer, settings: Settings) -> str:

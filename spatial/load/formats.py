@@ -18,6 +18,7 @@ from spatial.load.drawing import drawing_layers, read_drawing
 from spatial.load.geojson import read_geojson
 from spatial.load.geopackage import feature_tables, read_geopackage
 from spatial.load.kml import folders, read_kml
+from spatial.load.osm import extract_layers, read_osm
 from spatial.load.raw import Choose, RawLayer, Source
 from spatial.load.shapefile import COMPANY, NAME_BYTES, beside_shapefile, read_shapefile
 from spatial.load.tables import read_csv, read_sheet, sheet_names
@@ -57,6 +58,7 @@ class Format:
     beside: Callable[[Path], tuple[Path, ...]] = _alone  # further files that are read with it
     company: tuple[str, ...] = ()  # endings of files of its name that belong to it, read or not
     name_bytes: int | None = None  # longer names of columns are cut
+    extract: bool = False  # holds whatever there is of every layer; a file for one layer alone goes before it
 
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -64,6 +66,12 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 #: No plain text begins like this: SQLite, archives, TIFF, PDF, pictures.
 _NO_TEXT = (b"SQLite format 3\0", b"PK\x03\x04", *_TIFF_STARTS, b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+
+
+def _extract(name: str, ending: str, *starts: bytes) -> Format:
+    """An extract of OpenStreetMap; its reader knows how large one may be, and how to cut it smaller."""
+    return Format(name, (ending,), read_osm, starts, extract_layers, most_mb=10_000_000, extract=True)
+
 
 _FORMATS = (
     Format("GeoPackage", (".gpkg",), read_geopackage, (b"SQLite format 3\0",), feature_tables, most_mb=1000),
@@ -85,6 +93,10 @@ _FORMATS = (
     Format("DXF", (".dxf",), read_drawing, tables=drawing_layers, most_mb=50),
     Format("KML", (".kml", ".ovkml"), read_kml, tables=folders),
     Format("KMZ", (".kmz", ".ovkmz"), read_kml, (b"PK\x03\x04",), folders),
+    _extract("OpenStreetMap", ".osm"),
+    _extract("OpenStreetMap in bzip2", ".osm.bz2", b"BZh"),
+    _extract("OpenStreetMap in gzip", ".osm.gz", b"\x1f\x8b"),
+    _extract("OpenStreetMap PBF", ".pbf", b"\0\0"),
     Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),
 )
 #: Endings of the files that are read, in lower case.

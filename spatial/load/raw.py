@@ -79,6 +79,7 @@ class RawLayer:
     degrees: bool = False  # x and y were found under headings that say longitude and latitude
     n_curves: int = 0  # rows whose curves can't be read; their geometry is None
     said: tuple[Remark, ...] = ()  # repairs, guesses and doubts of the reader; the layer is named later
+    datum: str | None = None  # where the format fixes it
 
 
 def objects(values: list[Any]) -> NDArray[np.object_]:

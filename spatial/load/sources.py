@@ -73,6 +73,11 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         if name in stated and stated[name].file is not None:
             unread += [str(each) for each in several if each not in found.values()]
             continue
+        alone = [each for each in several if not format_of(each.path).extract]
+        if alone and len(alone) < len(several):
+            passed = ", ".join(sorted({each.path.name for each in several if each not in alone}))
+            remarks.append(note("extract-passed-over", f"from {alone[0]}, not from {passed}", layer=name))
+            several = alone
         if len(several) > 1:
             listed = ", ".join(map(str, several))
             remedy = f'keep one, or say which: [input.{name}] file = "{several[0].path.name}"'
@@ -198,6 +203,8 @@ def _stated_source(folder: Path, name: str, file: str, table: str | None) -> Sou
     sources = sources_in(path)
     if table is not None:
         sources = tuple(each for each in sources if each.table == table) or _no_table(path, table, sources)
+    elif len(sources) > 1:
+        sources = tuple(each for each in sources if _meant(each, folder.name, alone=False) == name) or sources
     if len(sources) != 1:
         tables = ", ".join(each.table for each in sources) or "none"
         raise DataError(f"{file} has {len(sources)} layers ({tables}); say which with layer")
