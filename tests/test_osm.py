@@ -8,6 +8,7 @@ import sys
 import zlib
 
 import numpy as np
+import osmium
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -307,7 +308,6 @@ def test_every_format_gives_the_same_site(drawn, site, tmp_path, ending):
 
 
 def as_pbf(xml, out, *, pack="pbf"):
-    osmium = pytest.importorskip("osmium")
     with osmium.SimpleWriter(osmium.io.File(str(out), pack)) as writer:
         for each in osmium.FileProcessor(osmium.io.File(str(xml), "osm")):
             writer.add(each)

@@ -224,6 +224,15 @@ def test_candidates_are_made_along_unlit_alleys_on_walls_where_there_are_any() -
     assert made["site_id"].tolist() == [f"G{j:05d}" for j in range(1, len(made) + 1)]
 
 
+def test_candidates_are_made_where_all_given_lamps_stand_already() -> None:
+    lamps = layer("lamp_sites", [Point(50, 0)], site_id=["G00001"], status=["existing"])
+    site = place(alleys=layer("alleys", [LineString([(0, 0), (100, 0)])], alley_id=["A"]), lamp_sites=lamps)
+    plan = lamps_of(site, "lamps.n_lamps=2")
+    assert "lamp-sites-made" in [each.code for each in plan.remarks]
+    assert plan.sites["site_id"].tolist() == ["G00001", *(f"GG{j:05d}" for j in range(1, 12))]
+    assert plan.figures["lit_m"] == approx(90)  # 30 m by the standing lamp, 30 m by each new one
+
+
 def test_made_candidates_are_said_so() -> None:
     site = place(alleys=layer("alleys", [LineString([(0, 0), (100, 0)])], alley_id=["A"]))
     plan = lamps_of(site, "lamps.n_lamps=3")

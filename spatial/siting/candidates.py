@@ -44,7 +44,7 @@ LABEL = {"lamp_sites": "lamp", "board_sites": "board"}
 def candidate_sites(
     site: Site, network: AlleyNetwork, settings: Settings, *, layer: str
 ) -> tuple[GeoDataFrame, tuple[Remark, ...]]:
-    """The sites of a layer, or sites made along the alleys with a note that says so.
+    """The sites of a layer; sites made along the alleys, with a note, where all that is given stands already.
 
     Returns
     -------
@@ -54,9 +54,10 @@ def candidate_sites(
     """
     sites = site.layer(layer)
     remarks: tuple[Remark, ...] = ()
-    if sites.empty:
-        sites = made_sites(site, network, settings, layer=layer)
-        remarks = (_made_note(sites, settings, layer),)
+    if (sites["status"] == "existing").all():
+        made = made_sites(site, network, settings, layer=layer)
+        remarks = (_made_note(made, settings, layer),)
+        sites = _beside_standing(sites, made) if len(sites) else made
     return sites.assign(alley_id=nearest_alley(network, sites)), remarks
 
 
@@ -81,6 +82,15 @@ def made_sites(site: Site, network: AlleyNetwork, settings: Settings, *, layer: 
         made["mount"] = np.where(on_wall[first], "wall", "pole")
         made["consent"] = "unknown"
     return made.astype({each: "str" for each in ("site_id", "status", "mount", "consent") if each in made})
+
+
+def _beside_standing(sites: GeoDataFrame, made: GeoDataFrame) -> GeoDataFrame:
+    """Both, by id; a plan's own lamps may have come back as standing ones, ids and all."""
+    while made["site_id"].isin(sites["site_id"]).any():
+        made["site_id"] = "G" + made["site_id"]
+    return pd.concat([sites, made.astype(sites.dtypes.drop("geometry").to_dict())]).sort_values(
+        "site_id", ignore_index=True
+    )
 
 
 def geographic_order(xy: FloatArray) -> IntArray:
