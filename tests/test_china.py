@@ -98,7 +98,7 @@ def test_zone_39_without_prj_is_refused_with_its_code_and_read_when_stated(china
         )
     found = faults(folder)[("crs-missing", "places", "")]
     assert "EPSG:4527" in found.message
-    assert '[input.places] crs = "EPSG:…"' in found.remedy
+    assert '[input.places] crs = "EPSG:4527"' in found.remedy
     _, remarks = check_site(folder, with_input(places={"crs": "EPSG:4527"}))
     found = {each.code for each in remarks if each.kind == "fault" and each.layer == "places"}
     assert found == {"geometry-astray"}  # cities of a province are no places of a township
