@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from spatial.errors import DataError
+from spatial.errors import DataError, Remark, fault, one_line
 
-__all__ = ["Effort", "Settings", "read_settings", "settings_toml"]
+__all__ = ["Effort", "Settings", "examine_settings", "read_settings", "settings_toml"]
 
 #: A settings file is written by hand; its reader takes gigabytes for a key of thousands of parts.
 _MOST_BYTES, _MOST_DOTS = 64_000, 500
@@ -28,11 +28,13 @@ _MOST_BYTES, _MOST_DOTS = 64_000, 500
 Effort = Literal["quick", "normal", "thorough"]
 Datum = Literal["wgs84", "cgcs2000", "gcj02", "bd09"]
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+# Numbers are never taken from text, truth or rounding. The upper limits are far beyond any community; where
+# a length drives the work, its field has a limit of its own.
+Count = Annotated[int, Field(ge=0, le=10**7, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=10**7, strict=True)]
+NonNegative = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False, strict=True)]
+AboveZero = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class Section(BaseModel):
@@ -67,8 +69,8 @@ class InputLayer(Section):
 class Input(Section):
     """``[input]``: limits of reading, and one table per layer."""
 
-    max_access_m: AboveZero = 100.0
-    snap_m: NonNegative = 0.5
+    max_access_m: Annotated[AboveZero, Field(le=10_000)] = 100.0
+    snap_m: Annotated[NonNegative, Field(le=20)] = 0.5
     crs: str | None = None
     datum: Datum | None = None
     layers: dict[str, InputLayer] = Field(default_factory=dict)
@@ -121,10 +123,10 @@ class Lamps(Section):
     goal: Literal["most-lit", "fewest"] = "most-lit"
     share_of_lightable: Share = 1.0
     model: Literal["reach", "lux"] = "reach"
-    reach_m: AboveZero = 15.0
+    reach_m: Annotated[AboveZero, Field(le=200)] = 15.0
     line_of_sight: bool = True
     weight: Literal["plain", "way-home", "elderly", "junctions"] = "plain"
-    weight_times: Annotated[float, Field(ge=1, le=1000)] = 3.0  # of elderly and junctions
+    weight_times: Annotated[float, Field(ge=1, le=1000, strict=True)] = 3.0  # of elderly and junctions
     apart_m: NonNegative = 0.0
 
     @model_validator(mode="before")
@@ -167,7 +169,7 @@ class Facility(Section):
     goal: Literal["least-walk", "most-served"] = "least-walk"
     walk_m: AboveZero | None = None
     walk_min: AboveZero | None = None
-    capacity: str | int | None = None
+    capacity: str | Positive | None = None
 
     @model_validator(mode="after")
     def _one_limit(self) -> Facility:
@@ -181,13 +183,13 @@ class Light(Section):
 
     luminaire: str = "built-in"
     flux_lm: AboveZero | None = None  # None: as the luminaire file says
-    maintenance_factor: Annotated[float, Field(gt=0, le=1)] = 0.7
+    maintenance_factor: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.7
     min_lx: NonNegative = 0.6
     mean_lx: NonNegative = 3.0
     height_m: AboveZero = 4.5
-    rows: Positive = 3
-    step_m: AboveZero = 1.0
-    dimming: Annotated[float, Field(gt=0, le=1)] | None = None
+    rows: Annotated[Positive, Field(le=100)] = 3
+    step_m: Annotated[AboveZero, Field(ge=0.05)] = 1.0
+    dimming: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
 
 
 class Works(Section):
@@ -204,7 +206,7 @@ class Works(Section):
 class Sites(Section):
     """``[sites]``: candidates made along the alleys where none are given."""
 
-    spacing_m: AboveZero = 10.0
+    spacing_m: Annotated[AboveZero, Field(ge=0.5, le=1000)] = 10.0
 
 
 class Public(Section):
@@ -229,8 +231,8 @@ class Work(Section):
     """``[work]``: limits of work, counted in steps and never in seconds."""
 
     effort: Effort = "normal"
-    seed: Count = 1
-    threads: Positive | Literal["all"] = "all"
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 1
+    threads: Annotated[Positive, Field(le=1024)] | Literal["all"] = "all"
 
 
 class Settings(Section):
@@ -271,14 +273,35 @@ def read_settings(path: Path | None = None, *, overrides: Sequence[str] = ()) ->
         The file is no TOML, a key is unknown, a value has the wrong type or breaks a limit.
         All such faults are told together.
     """
-    table = _read_toml(path) if path is not None else {}
-    for each in overrides:
-        _override(table, each)
-    try:
-        return Settings.model_validate(table)
-    except ValidationError as error:
+    settings, faults = examine_settings(path, overrides=overrides)
+    if faults:
         source = path.name if path is not None else "the settings"
-        raise DataError(f"{source} can't be used", [_sentence(each) for each in error.errors()]) from None
+        raise DataError(f"{source} can't be used", faults)
+    return settings
+
+
+def examine_settings(
+    path: Path | None = None, *, overrides: Sequence[str] = ()
+) -> tuple[Settings, tuple[Remark, ...]]:
+    """The settings with the default in place of each that can't be used, and a fault for each of those."""
+    faults: list[Remark] = []
+    table: dict[str, Any] = {}
+    try:
+        table = _read_toml(path) if path is not None else {}
+    except DataError as error:
+        faults.append(fault("settings-unreadable", str(error)))
+    for each in overrides:
+        try:
+            _override(table, each)
+        except DataError as error:
+            faults.append(fault("setting-unreadable", str(error)))
+    while True:
+        try:
+            return Settings.model_validate(table), tuple(faults)
+        except ValidationError as error:
+            for wrong in error.errors():
+                faults.append(_fault(wrong))
+                _drop(table, [str(key) for key in wrong["loc"]])
 
 
 def settings_toml(settings: Settings) -> str:
@@ -287,24 +310,49 @@ def settings_toml(settings: Settings) -> str:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    what = f"settings file {path.name}"
+    text = ""
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise DataError(f"settings file {path.name} is not a plain file")
+            raise DataError(
+                f"{what} is not a plain file; make it a text file, or delete it for every default"
+            )
         if about.st_size > _MOST_BYTES:
-            raise DataError(f"settings file {path.name} has more than {_MOST_BYTES:,} bytes; shorten it")
+            raise DataError(
+                f"{what} has more than {_MOST_BYTES:,} bytes; `alleyplan init` writes a fresh one"
+            )
         text = path.read_text(encoding="utf-8-sig")
         if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
-            raise DataError(
-                f"settings file {path.name} has a key of more than {_MOST_DOTS} parts; shorten it"
-            )
+            raise DataError(f"{what} has a key of more than {_MOST_DOTS} parts; shorten it")
         return tomllib.loads(text)
-    except OSError as error:
-        raise DataError(f"settings file {path.name} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DataError(f"settings file {path.name} is not UTF-8 text; save it as UTF-8") from None
+        raise DataError(f"{what} is not UTF-8 text (GBK perhaps); save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{what} is not valid TOML: {error}{_quoted_line(text, str(error))}") from None
     except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
-        raise DataError(f"settings file {path.name} is not valid TOML: {error}") from None
+        raise DataError(f"{what} is not valid TOML: {one_line(error)}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        reason = getattr(error, "strerror", None) or "a loop of links"
+        raise DataError(f"{what} can't be read: {reason}") from None
+
+
+def _quoted_line(text: str, reason: str) -> str:
+    """The line that a parser complains about, so that a key that stands twice is named."""
+    at, lines = re.search(r"at line (\d+)", reason), text.rstrip().splitlines()
+    number = int(at.group(1)) if at is not None else len(lines)
+    return f": {one_line(lines[number - 1].strip())}" if 1 <= number <= len(lines) else ""
+
+
+def _drop(table: dict[str, Any], where: Sequence[str]) -> None:
+    """Take the value that a fault is about out of ``table``, or the table that lacks it."""
+    path = [each for each in where if each != "layers"]
+    last = path[0]
+    for key in path[1:]:
+        if not isinstance(table.get(last), dict) or key not in table[last]:
+            break
+        table, last = table[last], key
+    table.pop(last, None)
 
 
 def _override(table: dict[str, Any], text: str) -> None:
@@ -327,18 +375,26 @@ def _value(raw: str) -> Any:
         return raw
 
 
-def _sentence(error: Any) -> str:
-    """One pydantic error as a sentence with the key, what was expected and what was found."""
+def _fault(error: Any) -> Remark:
+    """One pydantic error as a fault with the key, what was expected and what was found."""
     where = tuple(str(each) for each in error["loc"])
-    dotted = ".".join(each for each in where if each != "layers")
+    # where several types are allowed, pydantic names the one it tried behind the key
+    keys = [each for each in where if each != "layers" and not re.match(r"constrained-|\w+\[", each)]
+    dotted = one_line(".".join(keys))
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _known_keys(where[:-1]), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(_known_keys(where[:-1]))}"
-        return f"{dotted} is not a known setting{hint}"
-    message = error["msg"].removeprefix("Value error, ")
+        known = _known_keys(where[:-1])
+        near = difflib.get_close_matches(where[-1].lower(), known, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        homes = [name for name in Settings.model_fields if where[-1] in _known_keys((name,))]
+        if homes:
+            remedy = f"it belongs under [{homes[0]}]"
+        elif where[:-1] == ("input",):
+            remedy += "; what is about one layer stands in a table of its own, as [input.alleys]"
+        return fault("setting-unknown", "is not a known setting", column=dotted, remedy=remedy)
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     found = error.get("input")
-    shown = f", got {found!r}" if isinstance(found, str | int | float | bool) else ""
-    return f"{dotted}: {message[0].lower()}{message[1:]}{shown}"
+    shown = f", got {one_line(repr(found))}" if isinstance(found, str | int | float | bool) else ""
+    return fault("setting-refused", f"{message[0].lower()}{message[1:]}{shown}", column=dotted)
 
 
 def _known_keys(where: Iterable[str]) -> list[str]:
@@ -350,4 +406,4 @@ def _known_keys(where: Iterable[str]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(key)
         if field is not None:
             model = field.annotation
-    return sorted(getattr(model, "model_fields", {}))
+    return sorted(set(getattr(model, "model_fields", {})) - {"layers"})
