@@ -22,7 +22,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from spatial.errors import AlleyplanError, DataError, Remark, by_kind, fault
+from spatial.errors import AlleyplanError, DataError, Remark, fault
 from spatial.publish import amending, publishing, replace_file
 
 __all__ = ["main"]
@@ -110,29 +110,26 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Read the layers and report every fault, repair, guess and doubt; plan nothing."""
-    from spatial.load import check_site
-    from spatial.network import build_network
+    from spatial.check import check_folder, check_lines, write_check
+    from spatial.settings import examine_settings
 
-    known = _settings(folder, settings, set_ or [])
+    known, wrong = examine_settings(_settings_file(folder, settings), overrides=set_ or [])
     with _stage("reading"):
-        site, found = check_site(folder, known)
-    remarks = list(found)
-    if site is not None:
-        with _stage("network"):
-            remarks += build_network(site, known).remarks
-    rows = {name: len(each) for name, each in site.layers.items()} if site is not None else {}
-    faults = [each for each in remarks if each.kind == "fault"]
-    found_out = {"crs": site.crs.to_string() if site is not None else None, "rows": rows, **by_kind(remarks)}
+        checked = check_folder(folder, known, faults=wrong)
+    found = _json(checked.to_json())
     if out is not None:
-        _write_check(out, found_out, site, remarks)
+        _refuse_input(out, folder)
+        with publishing(out, mark="check.json") as partial:
+            write_check(checked, partial, found)
+        _say(f"check: {out}")
     if as_json:
-        _print_json(found_out)
+        sys.stdout.write(found)
     else:
-        for name, n in rows.items():
-            _say(f"{name}: {n} rows")
-        _tell(remarks)
-        _say("this can't be planned until the faults are mended" if faults else "sound: this can be planned")
-    raise typer.Exit(2 if faults else 0)
+        for line in check_lines(checked):
+            _say(line)
+        _say("this can't be planned until the faults are mended" if checked.faults
+             else "sound: this can be planned")  # fmt: skip
+    raise typer.Exit(2 if checked.faults else 0)
 
 
 @app.command()
@@ -374,6 +371,11 @@ def _recount(folder: Path, *, quiet: bool = False) -> Any:
 def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> Any:
     from spatial.settings import read_settings
 
+    return read_settings(_settings_file(folder, settings), overrides=overrides)
+
+
+def _settings_file(folder: Path, settings: Path | None) -> Path | None:
+    """The settings file that is asked for, else the folder's own, if it has one."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the folder that holds the community's layers")
     default = folder / "plan.toml"
@@ -384,22 +386,7 @@ def _settings(folder: Path, settings: Path | None, overrides: Sequence[str]) -> 
         and Path(os.path.realpath(default)).parent != Path(os.path.realpath(folder))
     ):
         raise DataError(f"{default} is a link to another folder; put the file itself there")
-    return read_settings(settings or (default if there else None), overrides=overrides)
-
-
-def _write_check(out: Path, found: Mapping[str, Any], site: Any, remarks: Sequence[Remark]) -> None:
-    """check.json, and check.gpkg with a point for every row that a remark is about."""
-    from spatial.load import write_layers
-    from spatial.report import remark_points
-
-    with publishing(out, mark="check.json") as partial:
-        (partial / "check.json").write_text(_json(found), encoding="utf-8")
-        if site is not None:
-            points = remark_points(site, remarks)
-            write_layers(
-                {"remarks": points}, partial / "check.gpkg", crs=site.crs, geometry={"remarks": "Point"}
-            )
-    _say(f"check: {out}")
+    return settings or (default if there else None)
 
 
 def _write_with_comments(made: Any, gathered: Any, partial: Path) -> dict[str, str]:

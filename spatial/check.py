@@ -1,0 +1,319 @@
+"""What a folder holds, how it was understood, and everything that planning it would meet; plans nothing.
+
+Reading tells what is wrong with each layer. Beyond that whatever can be built of the sound layers is
+looked at as planning would: the network with its repairs, the households of each part against the
+limits of a grid, the sites against the numbers asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+
+from spatial.crs import crs_name
+from spatial.errors import DataError, Remark, by_kind, doubt, fault
+from spatial.load import Reading, Site, examine_folder, write_layers
+from spatial.load.facts import LayerFacts
+from spatial.schema import LAYERS
+from spatial.settings import Settings
+
+if TYPE_CHECKING:
+    from spatial.network import AlleyNetwork
+
+__all__ = ["Checked", "check_folder", "check_lines", "write_check"]
+
+#: A free end this near to another alley was probably meant to meet it. [m]
+_NEAR_END_M = 2.0
+#: Sites nearer to each other than this are one place drawn twice. [m]
+_ONE_PLACE_M = 0.05
+_NO_METRES = pyproj.CRS.from_epsg(4326)
+_SPELLED = {"fault": "fault", "doubt": "doubt", "note": "note"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A folder as found: what each layer is, and every fault, doubt, repair and guess."""
+
+    reading: Reading
+    remarks: tuple[Remark, ...]  # of settings, reading and what would be planned on
+
+    @property
+    def faults(self) -> list[Remark]:
+        """What has to be mended before anything can be planned."""
+        return [each for each in self.remarks if each.kind == "fault"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``check --json`` prints."""
+        crs = self.reading.crs
+        used = {name: len(each) for name, each in self.reading.frames.items()}
+        return {
+            "community": self.reading.community,
+            "crs": crs.to_string() if crs is not None else None,
+            "rows": used if self.reading.site is not None else {},
+            "layers": [_layer_json(each) for each in self.reading.facts],
+            **by_kind(self.remarks),
+        }
+
+    def points(self) -> gpd.GeoDataFrame:
+        """A point on every row that a remark is about, also where its layer can't be used.
+
+        Returns
+        -------
+        GeoDataFrame
+            kind, code, layer, column, id, message, remedy, x, y; in the site's CRS, in degrees where there
+            is none. A row without a place is left out.
+        """
+        crs = self.reading.crs or _NO_METRES
+        places = {each.layer: _places(each, self.reading, crs) for each in self.reading.facts}
+        rows = [
+            (each.kind, each.code, each.layer, each.column, name, each.message, each.remedy, place)
+            for each in self.remarks
+            for name in each.ids
+            if (place := places.get(each.layer, {}).get(name)) is not None
+        ]
+        names = ("kind", "code", "layer", "column", "id", "message", "remedy")
+        table = pd.DataFrame({name: [row[i] for row in rows] for i, name in enumerate(names)}, dtype="str")
+        geometry = gpd.GeoSeries([row[-1] for row in rows], crs=crs)
+        return gpd.GeoDataFrame(table.assign(x=geometry.x, y=geometry.y), geometry=geometry, crs=crs)
+
+
+def check_folder(folder: Path, settings: Settings, *, faults: Sequence[Remark] = ()) -> Checked:
+    """Read a folder and look at all that planning it would meet.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : Settings
+    faults : sequence of Remark
+        Those of the settings themselves.
+
+    Raises
+    ------
+    DataError
+        The folder is missing or is no folder.
+    """
+    reading = examine_folder(folder, settings)
+    remarks = [*faults, *reading.remarks]
+    if reading.crs is not None and "alleys" in reading.frames:
+        site = reading.site or Site(
+            reading.community, reading.crs, reading.frames, reading.elevation, (), reading.remarks
+        )
+        remarks += _of_network(site, settings, reading.remarks)
+    ranks = ("fault", "doubt", "note")
+    return Checked(reading, tuple(sorted(remarks, key=lambda each: ranks.index(each.kind))))
+
+
+def write_check(checked: Checked, folder: Path, text: str) -> None:
+    """``check.json`` with ``text`` and ``check.gpkg`` with a point for every row a remark is about."""
+    (folder / "check.json").write_text(text, encoding="utf-8")
+    points = checked.points()
+    write_layers({"remarks": points}, folder / "check.gpkg", crs=points.crs, geometry={"remarks": "Point"})
+
+
+# ── what planning would meet ─────────────────────────────────────────────────────────────────────────
+
+
+def _of_network(site: Site, settings: Settings, known: Sequence[Remark]) -> list[Remark]:
+    from spatial.network import build_network
+
+    try:
+        network = build_network(site, settings)
+    except DataError as error:
+        return [fault("network-refused", str(error), layer="alleys")]
+    remarks = [*network.remarks, *_near_ends(network)]
+    if "households" in site.layers:
+        remarks += _of_households(site, network, settings)
+    for layer, wanted, reach_m in (
+        ("lamp_sites", settings.lamps.most_lamps, settings.lamps.reach_m),
+        ("board_sites", settings.boards.n_boards, settings.input.max_access_m),
+    ):
+        if not site.layer(layer).empty:
+            remarks += _of_sites(site.layer(layer), network, layer, wanted, reach_m)
+    return remarks + list(_of_facilities(site, settings))
+
+
+def _near_ends(network: AlleyNetwork) -> list[Remark]:
+    """Free ends that stop just short of another alley, beyond what ``input.snap_m`` joins."""
+    degree = np.bincount(network.edge_nodes.ravel(), minlength=len(network.node_xy))
+    free = np.flatnonzero(degree == 1)
+    tree = shapely.STRtree(network.edge_lines)
+    at, edge = tree.query(shapely.points(network.node_xy[free]), predicate="dwithin", distance=_NEAR_END_M)
+    other = (network.edge_nodes[edge] != free[at, None]).all(axis=1)
+    # the next edge of its own alley is near wherever the last one is short
+    own = np.full(len(network.node_xy), -1)
+    own[network.edge_nodes.ravel()] = np.repeat(network.edge_alley, 2)
+    other &= network.edge_alley[edge] != own[free[at]]
+    ends = np.unique(free[at[other]])
+    if not len(ends):
+        return []
+    ids = network.alleys["alley_id"].to_numpy()[np.unique(own[ends])]
+    text = f"{len(ends):,} ends stop within {_NEAR_END_M:g} m of another alley without meeting it"
+    remedy = "draw them to it where they meet, or raise input.snap_m"
+    return [doubt("ends-near", text, layer="alleys", ids=ids, remedy=remedy)]
+
+
+def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> list[Remark]:
+    """Households beyond the alleys, parts whose total no number of grids fits, rows above the maximum."""
+    from spatial.network import doors
+
+    rows, grids = site.layers["households"], settings.grids
+    ids = rows["household_id"].to_numpy(dtype=object)
+    count = rows["households"].to_numpy(dtype=np.int64, na_value=1)
+    part = doors(site, network, settings).part
+    remarks = []
+    if (far := part < 0).any():
+        text = f"{int(far.sum()):,} are farther than {settings.input.max_access_m:g} m from any alley"
+        remedy = "draw the alleys that lead to them; they go to the grid of their nearest neighbour"
+        remarks.append(doubt("household-far", text, layer="households", ids=ids[far], remedy=remedy))
+    total = np.bincount(part[~far], count[~far], int(network.node_part.max()) + 1).astype(np.int64)
+    for each in np.flatnonzero(total):
+        n = int(total[each])
+        if n // grids.min_households >= -(-n // grids.max_households):
+            continue
+        text = (
+            f"a part of the alleys has {n} households, which make no number of grids of "
+            f"{grids.min_households}–{grids.max_households}{_way_over(network, int(each))}"
+        )
+        remedy = "draw the way that connects it, or change grids.min_households or grids.max_households"
+        of_part = ids[part == each]
+        remarks.append(doubt("part-total", text, layer="households", ids=of_part, remedy=remedy))
+    if (large := count > grids.max_households).any() and not grids.split_buildings:
+        text = f"{int(large.sum()):,} rows have more than grids.max_households = {grids.max_households}"
+        remedy = "set grids.split_buildings = true, or raise the maximum"
+        remarks.append(
+            doubt("household-large", text, layer="households", column="households", ids=ids[large],
+                  remedy=remedy)
+        )  # fmt: skip
+    return remarks
+
+
+def _way_over(network: AlleyNetwork, part: int) -> str:
+    """How far the nearest other part is, in words."""
+    edge_part = network.node_part[network.edge_nodes[:, 0]]
+    here, there = network.edge_lines[edge_part == part], network.edge_lines[edge_part != part]
+    if not len(there):
+        return ""
+    tree = shapely.STRtree(there)
+    _, away_m = tree.query_nearest(here, all_matches=False, return_distance=True)
+    return f"; the nearest other part is {away_m.min():,.0f} m away in a straight line"
+
+
+def _of_sites(
+    sites: gpd.GeoDataFrame, network: AlleyNetwork, layer: str, wanted: int | None, reach_m: float
+) -> list[Remark]:
+    """Sites against the number asked for, on top of each other and too far from any alley."""
+    ids, status = sites["site_id"].to_numpy(dtype=object), sites["status"].to_numpy(dtype=object)
+    consent = sites["consent"].to_numpy(dtype=object) if "consent" in sites else np.full(len(sites), None)
+    required, existing = status == "required", status == "existing"
+    usable = ~existing & (status != "forbidden") & (consent != "no")
+    setting = {"lamp_sites": "lamps.n_lamps", "board_sites": "boards.n_boards"}[layer]
+    remarks = []
+    if wanted is not None and usable.sum() < wanted:
+        text = f"{setting} is {wanted} but only {int(usable.sum())} sites can take a new one"
+        remedy = f"lower {setting}, or add sites"
+        remarks.append(fault("sites-few", text, layer=layer, column="status", remedy=remedy))
+    if wanted is not None and required.sum() > wanted:
+        text = f"{setting} is {wanted} but {int(required.sum())} sites are required"
+        remedy = f"raise {setting}, or require fewer"
+        remarks.append(
+            fault("sites-required", text, layer=layer, column="status", ids=ids[required], remedy=remedy)
+        )
+    points = shapely.point_on_surface(sites.geometry.to_numpy())
+    one, two = shapely.STRtree(points).query(points, predicate="dwithin", distance=_ONE_PLACE_M)
+    if len(doubled := np.unique(one[one != two])):
+        text = f"{len(doubled):,} lie on top of another"
+        remedy = "delete one of each two, or move it to where it stands"
+        remarks.append(doubt("sites-doubled", text, layer=layer, ids=ids[doubled], remedy=remedy))
+    _, away_m = shapely.STRtree(network.edge_lines).query_nearest(
+        points, all_matches=False, return_distance=True
+    )
+    if (far := away_m > reach_m).any():
+        text = f"{int(far.sum()):,} are farther than {reach_m:g} m from any alley and serve none"
+        remedy = "correct their coordinates, or delete them"
+        remarks.append(doubt("sites-far", text, layer=layer, ids=ids[far], remedy=remedy))
+    return remarks
+
+
+def _of_facilities(site: Site, settings: Settings) -> Iterator[Remark]:
+    if not settings.facility or "households" not in site.layers:
+        return
+    from spatial.siting import check_facility
+
+    for name in sorted(settings.facility):
+        try:
+            check_facility(site, settings, name)
+        except DataError as error:
+            yield fault("facility-refused", "; ".join((str(error).split("\n")[0], *error.faults)))
+
+
+# ── telling ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_lines(checked: Checked) -> Iterator[str]:
+    """What was found as text: each layer with all that is said of it, then what is of no layer."""
+    facts = {each.layer: each for each in checked.reading.facts}
+    for name in LAYERS:
+        said = [each for each in checked.remarks if each.layer == name]
+        if name in facts:
+            yield from _layer_lines(facts[name])
+        elif said:
+            yield f"{name} {LAYERS[name].zh}"
+        for each in said:
+            yield f"    {_SPELLED[each.kind]}: {replace(each, layer='')}"
+    for each in checked.remarks:
+        if each.layer not in LAYERS:
+            yield f"{_SPELLED[each.kind]}: {each}"
+
+
+def _layer_lines(facts: LayerFacts) -> Iterator[str]:
+    yield f"{facts.layer} {LAYERS[facts.layer].zh}: {facts.source}"
+    if facts.n_rows is None:
+        return
+    crs = f"{crs_name(facts.crs)} (by {facts.crs_by})" if facts.crs is not None else "CRS unknown"
+    datum = f", datum {facts.datum} (by {facts.datum_by})" if facts.datum else ""
+    yield f"    {facts.n_rows:,} rows, {facts.n_used:,} used; {crs}{datum}; text {facts.encoding}"
+    if facts.columns:
+        yield "    columns: " + ", ".join(_column(name, facts) for name in facts.columns)
+
+
+def _column(name: str, facts: LayerFacts) -> str:
+    heading = facts.columns[name]
+    if name in facts.guessed:
+        return f"{name} ← {heading} (guessed)"
+    return name if heading == name else f"{name} ← {heading}"
+
+
+def _layer_json(facts: LayerFacts) -> Mapping[str, Any]:
+    return {
+        "layer": facts.layer,
+        "file": facts.source.path.name,
+        "table": facts.source.table,
+        "rows": facts.n_rows,
+        "used": facts.n_used,
+        "crs": crs_name(facts.crs) if facts.crs is not None else None,
+        "crs_by": facts.crs_by,
+        "datum": facts.datum,
+        "datum_by": facts.datum_by,
+        "encoding": facts.encoding,
+        "encoding_by": facts.encoding_by,
+        "columns": dict(facts.columns),
+        "guessed": list(facts.guessed),
+    }
+
+
+def _places(facts: LayerFacts, reading: Reading, crs: pyproj.CRS) -> dict[str, Any]:
+    """A point for each name by which a remark may call a row: its label in the file, its id in the site."""
+    places = dict(zip(*(each.tolist() for each in facts.places(crs)), strict=True))
+    column = LAYERS[facts.layer].id_column
+    if column is not None and facts.layer in reading.frames:
+        rows = reading.frames[facts.layer]
+        places.update(zip(rows[column].tolist(), rows.representative_point().tolist(), strict=True))
+    return places
