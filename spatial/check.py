@@ -21,7 +21,7 @@ import shapely
 from spatial.crs import crs_name
 from spatial.errors import DataError, Remark, by_kind, doubt, fault
 from spatial.load import Reading, Site, examine_folder, write_layers
-from spatial.load.facts import LayerFacts
+from spatial.load.facts import LayerFacts, spots_on
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
@@ -35,7 +35,6 @@ _NEAR_END_M = 2.0
 #: Sites nearer to each other than this are one place drawn twice. [m]
 _ONE_PLACE_M = 0.05
 _NO_METRES = pyproj.CRS.from_epsg(4326)
-_SPELLED = {"fault": "fault", "doubt": "doubt", "note": "note"}
 
 
 @dataclass(frozen=True)
@@ -267,10 +266,10 @@ def check_lines(checked: Checked) -> Iterator[str]:
         elif said:
             yield f"{name} {LAYERS[name].zh}"
         for each in said:
-            yield f"    {_SPELLED[each.kind]}: {replace(each, layer='')}"
+            yield f"    {each.kind}: {replace(each, layer='')}"
     for each in checked.remarks:
         if each.layer not in LAYERS:
-            yield f"{_SPELLED[each.kind]}: {each}"
+            yield f"{each.kind}: {each}"
 
 
 def _layer_lines(facts: LayerFacts) -> Iterator[str]:
@@ -315,5 +314,5 @@ def _places(facts: LayerFacts, reading: Reading, crs: pyproj.CRS) -> dict[str, A
     column = LAYERS[facts.layer].id_column
     if column is not None and facts.layer in reading.frames:
         rows = reading.frames[facts.layer]
-        places.update(zip(rows[column].tolist(), rows.representative_point().tolist(), strict=True))
+        places.update(zip(rows[column].tolist(), spots_on(rows.geometry.to_numpy()).tolist(), strict=True))
     return places

@@ -15,7 +15,7 @@ from spatial.load.headings import guessed_columns
 from spatial.load.raw import RawLayer, Source
 from spatial.settings import InputLayer, Settings
 
-__all__ = ["LayerFacts", "layer_facts"]
+__all__ = ["LayerFacts", "layer_facts", "spots_on"]
 
 Objects = NDArray[np.object_]
 
@@ -48,7 +48,7 @@ class LayerFacts:
             return self.labels[:0], self.geometry[:0]
         able = ~(shapely.is_missing(self.geometry) | shapely.is_empty(self.geometry))
         with np.errstate(all="ignore"):
-            points = shapely.point_on_surface(shapely.force_2d(self.geometry[able]))
+            points = spots_on(shapely.force_2d(self.geometry[able]))
             points = change_crs(points, self.crs, crs, datum=self.datum)
             sound = np.isfinite(shapely.get_x(points)) & np.isfinite(shapely.get_y(points))
         return self.labels[able][sound], points[sound]
@@ -98,3 +98,11 @@ def _crs_by(raw: RawLayer, spec: InputLayer, settings: Settings) -> str:
     if raw.degrees:
         return "headings"
     return "settings" if settings.input.crs is not None else "guessed"
+
+
+def spots_on(shapes: Objects) -> Objects:
+    """A point on each shape: of a line its middle, so that lines that share an end are told apart."""
+    lines = shapely.get_type_id(shapes) == shapely.GeometryType.LINESTRING
+    spots = shapely.point_on_surface(shapes)
+    spots[lines] = shapely.line_interpolate_point(shapes[lines], 0.5, normalized=True)
+    return spots

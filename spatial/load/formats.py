@@ -60,6 +60,11 @@ class Format:
     name_bytes: int | None = None  # longer names of columns are cut
     extract: bool = False  # holds whatever there is of every layer; a file for one layer alone goes before it
 
+    @property
+    def is_one_table(self) -> bool:
+        """Whether a file is one table, which goes by the file's name."""
+        return self.tables is _one_table
+
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Archives (.xlsx, .ods) and the older container of .xls, whichever of their endings a book has.

@@ -54,6 +54,9 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
                 remarks += _unusable(path)
             unread.append(path.name)
             continue
+        if _names_no_layer(path, folder.name) and path not in [each.path for each in found.values()]:
+            unread.append(path.name)
+            continue
         try:
             _check_inside(folder, path)
             check_file(path)
@@ -149,6 +152,11 @@ def _data_files(folder: Path) -> list[Path]:
         and path.stem.lower() not in _IGNORED_NAMES
         and path.name.lower() not in _IGNORED_NAMES
     ]
+
+
+def _names_no_layer(path: Path, community: str) -> bool:
+    """Whether a file of one table has a name that means no layer: then it holds none."""
+    return format_of(path).is_one_table and _meant(Source(path), community, alone=True) is None
 
 
 def _meant(source: Source, community: str, *, alone: bool) -> str | None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatial.errors import DataError
-from spatial.report.sheets import remark_points, write_tables
+from spatial.report.sheets import write_tables
 
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["remark_points", "write_report", "write_tables"]
+__all__ = ["write_report", "write_tables"]
 
 
 def write_report(plan: Plan, out: Path, *, plates: bool = False) -> tuple[list[str], list[str]]:

@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import pandas as pd
 import xlsxwriter
 from pyproj import CRS
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from spatial.errors import Remark, first_ids
-from spatial.load import Site
+from spatial.errors import first_ids
 from spatial.schema import LAYERS, PLAN_LAYERS, PlanColumn, term
 from spatial.settings import Settings
 
 if TYPE_CHECKING:
     from spatial.plan import Plan
 
-__all__ = ["remark_points", "write_tables"]
+__all__ = ["write_tables"]
 
 #: Sheets in the order in which an office asks for them.
 _SHEETS = {
@@ -56,31 +54,8 @@ _FORMATS = {"m": "#,##0.0", "deg": "0", "lm": "#,##0", "W": "0.0", "CNY": "#,##0
 _COUNT, _SHARE, _COORDINATE = "#,##0", "0.0%", "0.000"
 _A4_LANDSCAPE = 9
 _MARKED = "含个人信息，仅供内部使用 Personal data, internal use only"
-_REMARK_COLUMNS = ("kind", "code", "layer", "id", "message", "remedy")
 _WIDEST = 40  # characters; longer text is wrapped
 _CELL_CHARACTERS = 32_767  # the most Excel holds
-
-
-def remark_points(site: Site, remarks: Sequence[Remark]) -> gpd.GeoDataFrame:
-    """A point on every row that a remark is about, to zoom to in a GIS.
-
-    Returns
-    -------
-    GeoDataFrame
-        kind, code, layer, id, message, remedy; a row that was not read has no point and is left out.
-    """
-    found = []
-    for each in remarks:
-        id_column = LAYERS[each.layer].id_column if each.layer in LAYERS else None
-        if id_column is None or not each.ids:
-            continue
-        rows = site.layer(each.layer)
-        rows = rows[rows[id_column].isin(each.ids)]
-        about = {"kind": each.kind, "code": each.code, "layer": each.layer, "id": rows[id_column]}
-        told = pd.DataFrame({**about, "message": each.message, "remedy": each.remedy})
-        found.append(gpd.GeoDataFrame(told, geometry=rows.representative_point(), crs=site.crs))
-    empty = gpd.GeoDataFrame({each: [] for each in _REMARK_COLUMNS}, geometry=[], crs=site.crs)
-    return pd.concat(found, ignore_index=True) if found else empty
 
 
 def write_tables(plan: Plan, path: Path) -> None:

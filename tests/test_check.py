@@ -1,0 +1,139 @@
+"""What `check` tells of a folder: each layer as it was understood, and all that planning would meet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from shapely import LineString, Point, Polygon
+
+from spatial.check import check_folder, check_lines, write_check
+from spatial.settings import Settings
+from tests.drawn import CRS
+
+EAST, NORTH = 500_000.0, 3_500_000.0
+
+
+def at(x: float, y: float) -> Point:
+    return Point(EAST + x, NORTH + y)
+
+
+def line(*xy: tuple[float, float]) -> LineString:
+    return LineString([(EAST + x, NORTH + y) for x, y in xy])
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Path:
+    """Forty households along one lane of 200 m, one lamp site on it."""
+    folder = tmp_path / "lane"
+    folder.mkdir()
+    put(folder, "alleys", [line((0, 0), (200, 0))], alley_id=["A1"])
+    put(folder, "households", [at(5 * n, 3) for n in range(40)], 户号=[f"H{n:02d}" for n in range(40)])
+    return folder
+
+
+def put(folder: Path, name: str, shapes: list[object], **columns: list[object]) -> None:
+    gpd.GeoDataFrame(columns, geometry=shapes, crs=CRS).to_file(folder / f"{name}.gpkg", layer=name)
+
+
+def found(folder: Path, settings: dict[str, object] | None = None) -> dict[str, object]:
+    """The remarks by their code."""
+    checked = check_folder(folder, Settings.model_validate(settings or {}))
+    return {each.code: each for each in checked.remarks}
+
+
+def test_each_layer_is_told_with_its_file_system_and_columns(lane):
+    checked = check_folder(lane, Settings())
+    told = {each["layer"]: each for each in checked.to_json()["layers"]}
+    assert set(told) == {"alleys", "households"}
+    assert told["households"] | {"columns": None} == {
+        "layer": "households", "file": "households.gpkg", "table": "households", "rows": 40, "used": 40,
+        "crs": "EPSG:4548", "crs_by": "file", "datum": None, "datum_by": "", "encoding": "UTF-8",
+        "encoding_by": "file", "columns": None, "guessed": ["household_id"],
+    }  # fmt: skip
+    assert told["households"]["columns"] == {"household_id": "户号"}
+    text = "\n".join(check_lines(checked))
+    assert "households 住户: households.gpkg (households)" in text
+    assert "household_id ← 户号 (guessed)" in text
+    assert not checked.faults
+
+
+def test_a_faulty_layer_hides_nothing_of_the_others(lane):
+    put(lane, "households", [at(5 * n, 3) for n in range(40)], households=["many"] * 40)
+    put(lane, "lamp_sites", [at(0, 1), at(0, 1), at(60, 80)], site_id=["L1", "L2", "L3"])
+    put(lane, "alleys", [line((0, 0), (200, 0)), line((100, 1.5), (100, 50))], alley_id=["A1", "A2"])
+    remarks = found(lane)
+    assert {"not-a-number", "sites-few", "sites-doubled", "sites-far", "ends-near"} <= set(remarks)
+    assert remarks["sites-doubled"].ids == ("L1", "L2")
+    assert remarks["sites-far"].ids == ("L3",)
+    assert remarks["ends-near"].ids == ("A2",)
+
+
+def test_an_end_on_another_level_or_of_a_bent_alley_is_no_gap(lane):
+    put(lane, "alleys", [line((0, 0), (200, 0), (200, 1.5), (0, 1.5))], alley_id=["A1"])
+    assert "ends-near" not in found(lane)
+
+
+def test_parts_whose_total_makes_no_grids_are_told_with_the_way_over(lane):
+    put(lane, "alleys", [line((0, 0), (200, 0)), line((0, 300), (200, 300))], alley_id=["A1", "A2"])
+    put(
+        lane,
+        "households",
+        [at(5 * n, 3) for n in range(40)] + [at(10 * n, 303) for n in range(5)] + [at(100, 480)],
+        household_id=[f"H{n:02d}" for n in range(46)],
+    )
+    remarks = found(lane)
+    assert remarks["part-total"].ids == tuple(f"H{n:02d}" for n in range(40, 45))
+    assert "5 households" in remarks["part-total"].message
+    assert "300 m away" in remarks["part-total"].message
+    assert remarks["household-far"].ids == ("H45",)
+
+
+@pytest.mark.parametrize("total", [29, 51, 59])
+def test_totals_between_the_multiples_are_impossible(lane, total):
+    put(
+        lane,
+        "households",
+        [at(3 * n, 3) for n in range(total)],
+        household_id=[f"H{n:02d}" for n in range(total)],
+    )
+    assert "part-total" in found(lane)
+
+
+def test_sites_are_counted_against_the_numbers_asked_for(lane):
+    sites = [at(20 * n, 1) for n in range(10)]
+    status = ["required"] * 4 + ["forbidden"] * 3 + ["existing"] + ["candidate"] * 2
+    put(lane, "board_sites", sites, site_id=[f"B{n}" for n in range(10)], status=status)
+    put(lane, "lamp_sites", sites, site_id=[f"L{n}" for n in range(10)], status=["forbidden"] * 10)
+    remarks = found(lane, {"boards": {"n_boards": 3}, "lamps": {"n_lamps": 2}})
+    assert remarks["sites-required"].ids == ("B0", "B1", "B2", "B3")
+    assert remarks["sites-few"].layer == "lamp_sites"
+    assert "only 0 sites" in remarks["sites-few"].message
+
+
+def test_points_lead_to_rows_also_of_a_layer_that_can_not_be_used(lane, tmp_path):
+    bow_tie = Polygon([(EAST, NORTH), (EAST + 9, NORTH + 9), (EAST + 9, NORTH), (EAST, NORTH + 9)])
+    put(lane, "households", [at(5 * n, 3) for n in range(3)], household_id=["H1", "H1", "H2"])
+    put(lane, "buildings", [bow_tie], building_id=["B1"])
+    checked = check_folder(lane, Settings())
+    points = checked.points()
+    double = points[points["code"] == "id-double"]
+    assert double["layer"].tolist() == ["households"]
+    assert double.geometry.iloc[0].y == NORTH + 3
+    np.testing.assert_allclose(points["x"], points.geometry.x)
+    write_check(checked, tmp_path, "{}")
+    assert len(gpd.read_file(tmp_path / "check.gpkg")) == len(points)
+
+
+def test_a_folder_without_anything_to_place_is_told(tmp_path):
+    checked = check_folder(tmp_path, Settings())
+    assert [each.code for each in checked.faults] == ["alleys-missing"]
+    assert len(checked.points()) == 0
+
+
+def test_files_whose_name_means_no_layer_are_never_opened(lane):
+    (lane / "notes.txt").write_bytes(b"")
+    (lane / "plan-of-1998.geojson").write_text("{")
+    assert not check_folder(lane, Settings()).faults
