@@ -158,7 +158,8 @@ def checked(case: Case, place: Path) -> Done:
     judge(
         case,
         done,
-        told=done.err + "".join(f"{e['layer']}.{e['column']}: {e['message']} {e['ids']}" for e in remarks),
+        told=done.err
+        + "".join(f"{e['layer']}.{e['column']}: {e['message']} {e['ids']} {e['remedy']}" for e in remarks),
     )
     if case.code:
         assert case.code in [each["code"] for each in remarks], remarks

@@ -221,5 +221,7 @@ def _curve_faults(book: Book) -> Iterator[Remark]:
     slack = LENGTH_M + RELATIVE * both["worth"]
     above = ordered > both["bound_worth"] + slack
     yield from rows_that(above, both["rank"], "bound-broken", "light more than the curve's bound", at=at)
+    if any(each.get("code") == "order-short" for each in book.summary["faults"]):
+        return  # declared: the order is what it is, and every figure of it was recounted
     short = ordered < (1 - _ORDER_SHORT) * both["worth"] - slack
     yield from rows_that(short, both["rank"], "order-short", "fall more than 2 % short of the curve", at=at)
