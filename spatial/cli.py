@@ -250,7 +250,9 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder to begin a communit
         raise DataError(f"{target} is there already; edit it, or choose another folder")
     replace_file(target, settings_toml(Settings()))
     _say(f"settings: {target}")
-    _say("put these layers beside it, as GeoPackage, GeoJSON or CSV:")
+    _say(
+        "put these layers beside it, as GIS layers, drawings (DXF), lists with coordinates or an OSM extract:"
+    )
     for layer in LAYERS.values():
         _say(f"  {layer.name} {layer.zh}{' (required)' if layer.required else ''}")
 
