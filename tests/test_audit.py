@@ -52,6 +52,15 @@ def found(folder: Path) -> set[tuple[str, str]]:
     return {(each.code, f"{each.layer}.{each.column}") for each in audit_plan(folder)}
 
 
+def test_an_order_that_falls_short_is_found_unless_the_plan_says_so(copy):
+    short = ("order-short", "lamp_ranking.worth")
+    set_cell(copy, "lamp_ranking", "worth", 1.0, "rank = 1")
+    assert short in found(copy)
+    change_summary(copy, lambda summary: summary["faults"].append({"code": "order-short", "ids": []}))
+    assert short not in found(copy)
+    assert found(copy), "the changed figure itself differs all the same"
+
+
 # ── light ────────────────────────────────────────────────────────────────────────────────────────────
 
 
