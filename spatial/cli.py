@@ -61,9 +61,10 @@ class Stopped(BaseException):
 
 def main() -> None:
     """Run the command; every mistake of a user's ends in one message and an exit code."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup does
-            signal.signal(each, _stop)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup does
+        signal.signal(signal.SIGHUP, _stop)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what matters is told by us, once
     logging.getLogger().addHandler(logging.NullHandler())  # nor do drivers speak for themselves
