@@ -150,6 +150,13 @@ def _near_ends(network: AlleyNetwork) -> list[Remark]:
     own = np.full(len(network.node_xy), -1)
     own[network.edge_nodes.ravel()] = np.repeat(network.edge_alley, 2)
     other &= network.edge_alley[edge] != own[free[at]]
+    # so are those of the alley that a short stub branches from
+    length_m, foot = np.zeros(len(own)), np.full(len(own), -1)
+    for end in (0, 1):
+        length_m[network.edge_nodes[:, end]] = network.edge_length_m
+        foot[network.edge_nodes[:, end]] = network.edge_nodes[:, 1 - end]
+    stub = length_m[free[at]] <= 2 * _NEAR_END_M
+    other &= ~(stub & (network.edge_nodes[edge] == foot[free[at], None]).any(axis=1))
     ends = np.unique(free[at[other]])
     if not len(ends):
         return []
@@ -184,6 +191,14 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
         remedy = "draw the way that connects it, or change grids.min_households or grids.max_households"
         of_part = ids[part == each]
         remarks.append(doubt("part-total", text, layer="households", ids=of_part, remedy=remedy))
+    n_odd = sum(each.code == "part-total" for each in remarks)  # a part has a grid even where it is too small
+    fewest = -(-int(count.sum()) // grids.max_households)
+    most = int(count.sum()) // grids.min_households + n_odd
+    if grids.n_grids is not None and not fewest <= grids.n_grids <= most:
+        text = (
+            f"grids.n_grids is {grids.n_grids}, but {int(count.sum()):,} households make {fewest} to {most}"
+        )
+        remarks.append(fault("n-grids-unreachable", text, layer="households", remedy="set it within them"))
     if (large := count > grids.max_households).any() and not grids.split_buildings:
         text = f"{int(large.sum()):,} rows have more than grids.max_households = {grids.max_households}"
         remedy = "set grids.split_buildings = true, or raise the maximum"
@@ -211,10 +226,20 @@ def _of_sites(
     """Sites against the number asked for, on top of each other and too far from any alley."""
     ids, status = sites["site_id"].to_numpy(dtype=object), sites["status"].to_numpy(dtype=object)
     consent = sites["consent"].to_numpy(dtype=object) if "consent" in sites else np.full(len(sites), None)
+    mount = sites["mount"].to_numpy(dtype=object) if "mount" in sites else np.full(len(sites), None)
     required, existing = status == "required", status == "existing"
-    usable = ~existing & (status != "forbidden") & (consent != "no")
+    refused = (consent == "no") & (mount == "wall")
+    usable = ~existing & (status != "forbidden") & ~refused
     setting = {"lamp_sites": "lamps.n_lamps", "board_sites": "boards.n_boards"}[layer]
     remarks = []
+    if (both := required & refused).any():
+        text = f"{int(both.sum())} walls are required whose owner said no"
+        remedy = "change status or consent of each"
+        remarks.append(
+            fault("sites-refused", text, layer=layer, column="consent", ids=ids[both], remedy=remedy)
+        )
+    if existing.all():  # then candidates are made along the alleys
+        wanted = None
     if wanted is not None and usable.sum() < wanted:
         text = f"{setting} is {wanted} but only {int(usable.sum())} sites can take a new one"
         remedy = f"lower {setting}, or add sites"

@@ -76,6 +76,29 @@ def test_an_end_on_another_level_or_of_a_bent_alley_is_no_gap(lane):
     assert "ends-near" not in found(lane)
 
 
+def test_a_short_stub_is_no_gap(lane):
+    put(lane, "alleys", [line((0, 0), (200, 0)), line((100, 0), (100, 1.5))], alley_id=["A1", "A2"])
+    assert "ends-near" not in found(lane)
+
+
+def test_only_walls_need_consent_and_existing_lamps_alone_leave_the_sites_to_us(lane):
+    sites = [at(20 * n, 1) for n in range(3)]
+    about = {"site_id": ["L1", "L2", "L3"], "consent": ["no"] * 3}
+    put(lane, "lamp_sites", sites, mount=["pole", "pole", "wall"], **about)
+    assert "sites-few" not in found(lane, {"lamps": {"n_lamps": 2}})
+    assert "sites-few" in found(lane, {"lamps": {"n_lamps": 3}})
+    put(lane, "lamp_sites", sites, mount=["wall"] * 3, status=["existing", "required", "candidate"], **about)
+    assert found(lane, {"lamps": {"n_lamps": 0}})["sites-refused"].ids == ("L2",)
+    put(lane, "lamp_sites", sites, status=["existing"] * 3, **about)
+    assert "sites-few" not in found(lane)
+
+
+def test_a_number_of_grids_out_of_reach_is_refused_with_the_range(lane):
+    remark = found(lane, {"grids": {"n_grids": 2}})["n-grids-unreachable"]
+    assert remark.message.endswith("40 households make 1 to 1")
+    assert "n-grids-unreachable" not in found(lane, {"grids": {"n_grids": 1}})
+
+
 def test_parts_whose_total_makes_no_grids_are_told_with_the_way_over(lane):
     put(lane, "alleys", [line((0, 0), (200, 0)), line((0, 300), (200, 300))], alley_id=["A1", "A2"])
     put(

@@ -558,8 +558,11 @@
     dark.setAttribute("d", runs.join(""));
     byId("say-code").setAttribute("viewBox", `0 0 ${side} ${side}`);
     byId("say-code").append(dark);
-    byId("say-link").textContent = address;
-    byId("say-link").href = address;
+    const link = element("a", address);
+    link.id = "say-link";
+    link.href = address;
+    link.rel = "noopener noreferrer";
+    byId("say-at").append(link);
     byId("say-online").hidden = false;
   }
 
