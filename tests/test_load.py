@@ -766,7 +766,7 @@ def test_what_is_written_reads_back_bit_by_bit_and_writes_the_same_bytes(village
     alleys = [(line((0, 0), (x, y)), {"width_m": w, "surface": t, "lit": b}) for x, y, w, t, b in rows]
     geojson(village, "alleys", alleys)
     geojson(village, "places", [(at(1, 1), {"kind": "school"}), (box(0, 0, 5, 5), {})])
-    site, _ = check_site(village, with_input(max_access_m=1e6))
+    site, _ = check_site(village, with_input(max_access_m=1e4))
     one, two = tmp_path / "one.gpkg", tmp_path / "two.gpkg"
     write_site_layers(site, one)
     back = read_site_layers(one)
