@@ -576,7 +576,7 @@ def _without_the_grids(plan: Path, raw: Path) -> tuple[object, ...]:
     ("change", "expected"),
     [
         (_no_folder, "is not a plan folder: summary.json, plan.gpkg missing"),
-        (_broken, "can't be read as a plan"),
+        (_broken, "is no GeoPackage; plan again"),
         (_without_grids, "has no grids to keep"),
         (_other_crs, "keep a plan of the same place"),
         (_other_ids, "shares no household_id"),
