@@ -252,6 +252,7 @@ def test_a_header_that_hides_another_format_is_refused(village):
     assert "cut off within its header" in found.message
 
 
+@pytest.mark.long  # the fuzz takes a fixed sample of such files
 @pytest.mark.parametrize("kind", WRITERS)
 def test_whatever_is_damaged_is_told_and_never_a_traceback(village, kind):
     path = village / f"households.{kind}"

@@ -455,6 +455,7 @@ def test_a_thousand_households_are_feasible_and_near_their_bound(group_cost_m: f
         assert answer.objective_m <= 1.04 * answer.bound_m
 
 
+@pytest.mark.long
 def test_five_thousand_households_are_feasible() -> None:
     problem = near_tree(3500, seed=4, groups=100)
     answer = partition(problem, FREE, effort="quick")
