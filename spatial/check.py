@@ -105,7 +105,7 @@ def check_folder(folder: Path, settings: Settings, *, faults: Sequence[Remark] =
         site = reading.site or Site(
             reading.community, reading.crs, reading.frames, reading.elevation, (), reading.remarks
         )
-        remarks += _of_network(site, settings, reading.remarks)
+        remarks += _of_network(site, settings)
     ranks = ("fault", "doubt", "note")
     return Checked(reading, tuple(sorted(remarks, key=lambda each: ranks.index(each.kind))))
 
@@ -120,7 +120,7 @@ def write_check(checked: Checked, folder: Path, text: str) -> None:
 # ── what planning would meet ─────────────────────────────────────────────────────────────────────────
 
 
-def _of_network(site: Site, settings: Settings, known: Sequence[Remark]) -> list[Remark]:
+def _of_network(site: Site, settings: Settings) -> list[Remark]:
     from spatial.network import build_network
 
     try:

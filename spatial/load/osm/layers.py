@@ -186,16 +186,8 @@ def _barriers(shapes: Sequence[Thing], drawer: Drawer) -> Rows:
     bars = [each for each in shapes if meaning.barrier_kind(each.tags) is not None]
     wide = [each for each in bars if _is_area(each)]
     thin = [each for each in bars if not _is_area(each)]
-    lines, areas = drawer.lines(thin), drawer.areas(wide)
-    kept_thin, _ = _drawn(thin, lines, "")
-    kept_wide, said = _drawn_areas(wide, areas, "waters")
-    values = _Values([*kept_thin, *kept_wide])
-    columns = {
-        "barrier_id": values.labels(),
-        "kind": values.each(meaning.barrier_kind),
-        "name": values.each(meaning.named),
-    }
-    return Rows(columns, np.concatenate((_present(lines), _present(areas))), said)
+    things, geometry, said = _with_areas(thin, drawer.lines(thin), wide, drawer.areas(wide), "waters")
+    return Rows(_named_kinds(things, "barrier_id", meaning.barrier_kind), geometry, said)
 
 
 def _is_area(bar: Thing) -> bool:
@@ -221,15 +213,8 @@ def _places(nodes: Sequence[Thing], shapes: Sequence[Thing], ways: Sequence[Thin
         if meaning.place_kind(each.tags) not in (None, "entrance", "bus_stop"):
             grounds.append(each)
     spots, areas = drawer.points(points), drawer.areas(grounds)
-    kept_points, _ = _drawn(points, spots, "")
-    kept_areas, said = _drawn_areas(grounds, areas, "places")
-    values = _Values([*kept_points, *kept_areas])
-    columns = {
-        "place_id": values.labels(),
-        "kind": values.each(meaning.place_kind),
-        "name": values.each(meaning.named),
-    }
-    return Rows(columns, np.concatenate((_present(spots), _present(areas))), said)
+    things, geometry, said = _with_areas(points, spots, grounds, areas, "places")
+    return Rows(_named_kinds(things, "place_id", meaning.place_kind), geometry, said)
 
 
 def _boundary(shapes: Sequence[Thing], alleys: Rows, buildings: Rows, drawer: Drawer) -> Rows | None:
@@ -292,6 +277,20 @@ class _Values:
                 odd.append(each)
         self.said += _told(note, "osm-value-odd", odd, f"have a {key} that can't be read; left empty")
         return values
+
+
+def _named_kinds(things: Sequence[Thing], id_column: str, kind: Callable[..., Any]) -> dict[str, list[Any]]:
+    values = _Values(things)
+    return {id_column: values.labels(), "kind": values.each(kind), "name": values.each(meaning.named)}
+
+
+def _with_areas(
+    things: Sequence[Thing], drawing: Drawing, grounds: Sequence[Thing], areas: Drawing, what: str
+) -> tuple[list[Thing], NDArray[np.object_], list[Remark]]:
+    """Points or lines, then areas, of one layer: those that could be drawn, and what is said of others."""
+    kept, _ = _drawn(things, drawing, "")
+    kept_grounds, said = _drawn_areas(grounds, areas, what)
+    return [*kept, *kept_grounds], np.concatenate((_present(drawing), _present(areas))), said
 
 
 def _present(drawing: Drawing) -> NDArray[np.object_]:
