@@ -269,6 +269,44 @@ def test_published_pairs_between_the_shifted_datums_agree(place):
         assert EARTH.inv(*ours, shown_lon, shown_lat)[2].max() < off_m
 
 
+def gcj02_back_in_one_step(lon, lat):
+    """The usual shortcut: the shift of the shown place taken off, not that of the true one."""
+    shown_lon, shown_lat = shifted_from_wgs84(lon, lat, "gcj02")
+    return 2 * lon - shown_lon, 2 * lat - shown_lat
+
+
+def bd09_back_in_one_step(lon, lat, *, angle):
+    x, y = lon - 0.0065, lat - 0.006
+    radius = np.hypot(x, y) - 0.00002 * np.sin(y * angle)
+    turn = np.arctan2(y, x) - 0.000003 * np.cos(x * angle)
+    return radius * np.cos(turn), radius * np.sin(turn)
+
+
+@pytest.mark.real
+def test_published_pair_from_gcj02_back_is_one_step_short(place):
+    path, names = place("china") / "published_pairs.csv", ("lon_in", "lat_in", "lon_out", "lat_out")
+    lon, lat, *theirs = columns(path, *names, direction="gcj02>wgs84 (one-step approximation)")
+    assert EARTH.inv(*gcj02_back_in_one_step(lon, lat), *theirs)[2].max() < 1e-6
+    assert 0.05 < EARTH.inv(*shifted_to_wgs84(lon, lat, "gcj02"), *theirs)[2].max() < 0.07
+
+
+@pytest.mark.real
+def test_published_pairs_from_bd09_back_hold_a_wrong_angle(place):
+    """They differ from ours by 10.5 m and 41 m because their converter had pi where BD-09 has 3000/180 pi.
+
+    With that slip and its one-step way back they come out to the last digit; the same converter in
+    Python, mended since, has the right angle, and then only the single steps are left between us.
+    """
+    path, names = place("china") / "published_pairs.csv", ("lon_in", "lat_in", "lon_out", "lat_out")
+    lon, lat, *theirs = columns(path, *names, direction="bd09>wgs84")
+    exact = shifted_to_wgs84(lon, lat, "bd09")
+    assert EARTH.inv(*exact, *theirs)[2] == pytest.approx([10.54, 41.3], abs=0.1)
+    slipped = gcj02_back_in_one_step(*bd09_back_in_one_step(lon, lat, angle=np.pi))
+    assert EARTH.inv(*slipped, *theirs)[2].max() < 1e-6
+    mended = gcj02_back_in_one_step(*bd09_back_in_one_step(lon, lat, angle=np.pi * 3000 / 180))
+    assert EARTH.inv(*mended, *exact)[2].max() < 2.0
+
+
 NEAR_THE_KINK = st.floats(-1e-9, 1e-9).map(lambda away: 105.0 + away)
 
 
