@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.browser import NO_BROWSER, chromium, show
+from tests.drawn_village import ALLEYS, HOUSES, geojson
 
 __all__ = ["chromium", "show"]  # fixtures
 
@@ -44,6 +45,22 @@ def place() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def lanes(tmp_path: Path) -> Path:
+    """A folder with two alleys and nothing else."""
+    folder = tmp_path / "village"
+    folder.mkdir()
+    geojson(folder, "alleys", ALLEYS)
+    return folder
+
+
+@pytest.fixture
+def village(lanes: Path) -> Path:
+    """A folder with two alleys and three houses, nothing to complain about."""
+    geojson(lanes, "households", HOUSES)
+    return lanes
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from spatial.crs import change_crs, shifted_from_wgs84
 from spatial.load import check_site
 from spatial.load.formats import check_file, read_source, sources_in
 from spatial.settings import Settings
-from tests.test_load import faults, with_input
+from tests.drawn_village import faults, with_input
 
 pytestmark = pytest.mark.real
 

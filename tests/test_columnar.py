@@ -18,7 +18,7 @@ from spatial.load import check_site, read_site
 from spatial.load.columnar import read_flatgeobuf, read_geoparquet
 from spatial.load.raw import Source
 from spatial.settings import Settings
-from tests.test_load import (
+from tests.drawn_village import (
     ALLEYS,
     CRS,
     DEFAULT,
@@ -40,14 +40,6 @@ WRITERS = {
     "parquet": lambda table, path: table.to_parquet(path),
     "geoparquet": lambda table, path: table.to_parquet(path, geometry_encoding="geoarrow"),
 }
-
-
-@pytest.fixture
-def village(tmp_path):
-    folder = tmp_path / "village"
-    folder.mkdir()
-    geojson(folder, "alleys", ALLEYS)
-    return folder
 
 
 def parquet(path, columns, about, **options):
@@ -72,20 +64,20 @@ def everything(path, encoding=None):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_both_give_the_same_site_as_geojson(village, kind):
-    geojson(village, "households", HOUSES)
-    plain = read_site(village, DEFAULT)
+def test_both_give_the_same_site_as_geojson(lanes, kind):
+    geojson(lanes, "households", HOUSES)
+    plain = read_site(lanes, DEFAULT)
     for name, rows in (("alleys", ALLEYS), ("households", HOUSES)):
-        WRITERS[kind](frame(rows), village / f"{name}.{kind}")
-        (village / f"{name}.geojson").unlink()
-    site = read_site(village, DEFAULT)
+        WRITERS[kind](frame(rows), lanes / f"{name}.{kind}")
+        (lanes / f"{name}.geojson").unlink()
+    site = read_site(lanes, DEFAULT)
     for name in ("alleys", "households"):
         assert_geodataframe_equal(site.layer(name), plain.layer(name))
     assert [each.file for each in site.inputs] == [f"alleys.{kind}", f"households.{kind}"]
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_values_come_as_they_are(village, kind):
+def test_values_come_as_they_are(lanes, kind):
     columns = {
         "id": ["大井\u200f巷", "b"],
         "n": [2**60 + 1, 3],
@@ -96,8 +88,8 @@ def test_values_come_as_they_are(village, kind):
         "text": ["😀", None],
     }
     table = gpd.GeoDataFrame(columns, geometry=[at(1, 1), at(2, 2)], crs=CRS)
-    WRITERS[kind](table, village / f"x.{kind}")
-    raw = everything(village / f"x.{kind}")
+    WRITERS[kind](table, lanes / f"x.{kind}")
+    raw = everything(lanes / f"x.{kind}")
     values = {name: each.tolist() for name, each in raw.values.items()}
     order = np.argsort(values["n"])[::-1]  # FlatGeobuf sorts by place
     assert [values["id"][i] for i in order] == ["大井\u200f巷", "b"]
@@ -121,21 +113,21 @@ SHAPES = {
 
 @pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])
 @pytest.mark.parametrize("kind", SHAPES)
-def test_shapes_of_every_kind_in_both_encodings(village, kind, encoding):
+def test_shapes_of_every_kind_in_both_encodings(lanes, kind, encoding):
     table = gpd.GeoDataFrame({"id": range(len(SHAPES[kind]))}, geometry=SHAPES[kind], crs=CRS)
-    path = village / "x.parquet"
+    path = lanes / "x.parquet"
     table.to_parquet(path, geometry_encoding=encoding)
     stated = json.loads(pq.read_metadata(path).metadata[b"geo"])["columns"]["geometry"]["encoding"]
     assert stated == ("WKB" if encoding == "WKB" else kind)
     assert everything(path).geometry.tolist() == SHAPES[kind]
 
 
-def test_heights_are_kept_for_the_note_that_drops_them(village):
+def test_heights_are_kept_for_the_note_that_drops_them(lanes):
     high = [shapely.Point(X0 + 10, Y0 + 8, 5.0)]
     for encoding in ("WKB", "geoarrow"):
         table = gpd.GeoDataFrame({"household_id": ["h1"]}, geometry=high, crs=CRS)
-        table.to_parquet(village / "households.parquet", geometry_encoding=encoding)
-        assert ("flattened", "households") in codes(read_site(village, DEFAULT), "note")
+        table.to_parquet(lanes / "households.parquet", geometry_encoding=encoding)
+        assert ("flattened", "households") in codes(read_site(lanes, DEFAULT), "note")
 
 
 @pytest.mark.parametrize(
@@ -148,9 +140,9 @@ def test_heights_are_kept_for_the_note_that_drops_them(village):
         ({"crs": {"type": "nonsense"}}, None),
     ],
 )
-def test_the_system_is_the_one_that_is_stated(village, stated, code):
+def test_the_system_is_the_one_that_is_stated(lanes, stated, code):
     wkb = [shapely.to_wkb(shapely.Point(117.1, 31.6))]
-    raw = everything(parquet(village / "x.parquet", {"id": ["a"], "geometry": wkb}, geo(**stated)))
+    raw = everything(parquet(lanes / "x.parquet", {"id": ["a"], "geometry": wkb}, geo(**stated)))
     if code == 4326:
         assert raw.crs.is_geographic
         assert [each.direction for each in raw.crs.axis_info] == ["east", "north"]
@@ -161,38 +153,38 @@ def test_the_system_is_the_one_that_is_stated(village, stated, code):
     )
 
 
-def test_the_primary_column_of_several_is_read_and_said(village):
+def test_the_primary_column_of_several_is_read_and_said(lanes):
     table = frame(HOUSES).assign(centre=gpd.GeoSeries([at(0, 0)] * 3, crs=CRS))
-    table.to_parquet(village / "households.parquet")
-    site = read_site(village, DEFAULT)
+    table.to_parquet(lanes / "households.parquet")
+    site = read_site(lanes, DEFAULT)
     assert site.layer("households").geometry.y.tolist() == [Y0 + 8] * 3
     (said,) = (each for each in site.remarks if each.code == "geometry-others")
     assert said.message == "geometry is read from geometry, not from centre"
 
 
-def test_text_without_its_type_is_read_and_other_encodings_when_stated(village):
+def test_text_without_its_type_is_read_and_other_encodings_when_stated(lanes):
     wkb = [shapely.to_wkb(at(1, 2))]
     columns = {"id": pa.array(["大井巷".encode("gb18030")], pa.binary()), "geometry": wkb}
-    path = parquet(village / "x.parquet", columns, geo())
+    path = parquet(lanes / "x.parquet", columns, geo())
     assert everything(path, "gbk").values["id"].tolist() == ["大井巷"]
     with pytest.raises(DataError, match="gb18030"):
         everything(path)
 
 
-def test_only_what_is_wanted_leaves_the_file(village):
+def test_only_what_is_wanted_leaves_the_file(lanes):
     rows = [(shape, {**each, "户主": "CANARY", "roof": ["tile"]}) for shape, each in HOUSES]
     table = gpd.GeoDataFrame([each for _, each in rows], geometry=[each for each, _ in rows], crs=CRS)
-    table.to_parquet(village / "households.parquet")
-    site = read_site(village, DEFAULT)
+    table.to_parquet(lanes / "households.parquet")
+    site = read_site(lanes, DEFAULT)
     assert "CANARY" not in site.layer("households").to_json() + repr(site.remarks)
     assert ("personal-unread", "households") in codes(site, "note")
 
 
-def test_no_rows_at_all(village):
+def test_no_rows_at_all(lanes):
     for kind in ("fgb", "parquet"):
-        WRITERS[kind](frame(HOUSES).iloc[:0], village / f"households.{kind}")
-        assert ("layer-empty", "households") in codes(read_site(village, DEFAULT), "note")
-        (village / f"households.{kind}").unlink()
+        WRITERS[kind](frame(HOUSES).iloc[:0], lanes / f"households.{kind}")
+        assert ("layer-empty", "households") in codes(read_site(lanes, DEFAULT), "note")
+        (lanes / f"households.{kind}").unlink()
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────
@@ -212,17 +204,17 @@ WKB = [shapely.to_wkb(at(1, 2))]
         ({"id": ["a"], "geometry": [1]}, geo(), "holds no geometry as wkb"),
     ],
 )
-def test_geometry_that_can_not_be_found_is_refused(village, columns, about, phrase):
-    parquet(village / "households.parquet", columns, about)
-    (found,) = faults(village).values()
+def test_geometry_that_can_not_be_found_is_refused(lanes, columns, about, phrase):
+    parquet(lanes / "households.parquet", columns, about)
+    (found,) = faults(lanes).values()
     assert (found.code, found.layer) == ("file-unreadable", "households")
     assert phrase in found.message
 
 
-def test_broken_shapes_are_told_by_row(village):
+def test_broken_shapes_are_told_by_row(lanes):
     columns = {"household_id": ["a", "b"], "geometry": [*WKB, b"\x01\x07nonsense"]}
-    parquet(village / "households.parquet", columns, geo(crs=pyproj.CRS(4548).to_json_dict()))
-    (found,) = faults(village).values()
+    parquet(lanes / "households.parquet", columns, geo(crs=pyproj.CRS(4548).to_json_dict()))
+    (found,) = faults(lanes).values()
     assert (found.code, found.ids) == ("geometry-missing", ("b",))
 
 
@@ -236,26 +228,26 @@ def test_broken_shapes_are_told_by_row(village):
     ],
     ids=["rows", "text", "a text in every row", "coordinates"],
 )
-def test_a_small_file_that_unfolds_is_refused_unread(village, columns, monkeypatch):
+def test_a_small_file_that_unfolds_is_refused_unread(lanes, columns, monkeypatch):
     monkeypatch.setattr("spatial.load.raw._MOST_BYTES", 2_500_000)
     encoding = "WKB" if len(columns["id"]) > 1 else "linestring"
-    path = parquet(village / "households.parquet", columns, geo(encoding), compression="zstd")
+    path = parquet(lanes / "households.parquet", columns, geo(encoding), compression="zstd")
     assert path.stat().st_size < 1_000_000
-    (found,) = faults(village).values()
+    (found,) = faults(lanes).values()
     assert "unfolds to more than" in found.message
 
 
-def test_a_header_that_hides_another_format_is_refused(village):
-    path = village / "households.fgb"
+def test_a_header_that_hides_another_format_is_refused(lanes):
+    path = lanes / "households.fgb"
     path.write_bytes(b"fgb\x03fgb\x01AAAA<OGRVRTDataSource><OGRVRTLayer name='x'/></OGRVRTDataSource>")
-    (found,) = faults(village).values()
+    (found,) = faults(lanes).values()
     assert "cut off within its header" in found.message
 
 
 @pytest.mark.long  # the fuzz takes a fixed sample of such files
 @pytest.mark.parametrize("kind", WRITERS)
-def test_whatever_is_damaged_is_told_and_never_a_traceback(village, kind):
-    path = village / f"households.{kind}"
+def test_whatever_is_damaged_is_told_and_never_a_traceback(lanes, kind):
+    path = lanes / f"households.{kind}"
     WRITERS[kind](frame(HOUSES * 5), path)
     sound, chance, outcomes = path.read_bytes(), np.random.default_rng(1), set()
     for _ in range(100):
@@ -265,10 +257,10 @@ def test_whatever_is_damaged_is_told_and_never_a_traceback(village, kind):
         path.write_bytes(
             damaged.tobytes()[: None if chance.random() < 0.8 else chance.integers(len(damaged))]
         )
-        outcomes.add(check_site(village, Settings())[0] is None)
+        outcomes.add(check_site(lanes, Settings())[0] is None)
     assert True in outcomes
     path.write_bytes(sound)
-    assert ("id-double", "households", "household_id") in faults(village, with_input())
+    assert ("id-double", "households", "household_id") in faults(lanes, with_input())
 
 
 class _GeoArrow(pa.ExtensionType):
@@ -287,14 +279,14 @@ class _GeoArrow(pa.ExtensionType):
 
 
 @pytest.mark.parametrize(("crs", "code"), [(None, None), (pyproj.CRS(4548).to_json_dict(), 4548)])
-def test_parquet_with_a_geometry_type_of_its_own(village, crs, code):
+def test_parquet_with_a_geometry_type_of_its_own(lanes, crs, code):
     pa.register_extension_type(_GeoArrow())
     try:
         shapes = pa.ExtensionArray.from_storage(_GeoArrow(crs), pa.array([*WKB, None], pa.binary()))
-        pq.write_table(pa.table({"id": ["a", "b"], "shape": shapes}), village / "x.parquet")
+        pq.write_table(pa.table({"id": ["a", "b"], "shape": shapes}), lanes / "x.parquet")
     finally:
         pa.unregister_extension_type("geoarrow.wkb")
-    raw = everything(village / "x.parquet")
+    raw = everything(lanes / "x.parquet")
     assert raw.geometry.tolist() == [at(1, 2), None]
     assert raw.headings == ("id",)
     assert raw.crs.is_geographic if code is None else raw.crs.to_epsg() == code

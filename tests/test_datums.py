@@ -13,7 +13,7 @@ from spatial.load import check_site
 from spatial.load.datums import Mover, suspected_datums
 from spatial.sample import make_sample
 from spatial.settings import Settings
-from tests.test_load import with_input
+from tests.drawn_village import with_input
 
 CRS = pyproj.CRS.from_epsg(4548)
 GCJ, BD, GCJ_BACK, BD_BACK = (1, 0), (0, 1), (-1, 0), (0, -1)

@@ -1,6 +1,5 @@
 """From files to a checked site: what is read, what is mended and said, and what is refused with a way out."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -25,64 +24,22 @@ from spatial.load import check_site, read_site, read_site_layers, write_layers, 
 from spatial.load.complete import estimated_counts
 from spatial.load.headings import layer_named, match_columns
 from spatial.schema import LAYERS
-from spatial.settings import Settings
-
-DEFAULT = Settings()
-CRS = "EPSG:4548"
-X0, Y0 = 509_400.0, 3_497_000.0
-
-
-def at(x, y):
-    return shapely.Point(X0 + x, Y0 + y)
-
-
-def line(*xy):
-    return shapely.LineString([(X0 + x, Y0 + y) for x, y in xy])
-
-
-def box(x, y, width, depth):
-    return shapely.box(X0 + x, Y0 + y, X0 + x + width, Y0 + y + depth)
-
-
-#   h1   h2   h3
-#  -a1------+---- 100 m
-#           a2     20 m
-ALLEYS = [
-    (line((0, 0), (100, 0)), {"alley_id": "a1", "name": "东巷"}),
-    (line((60, 0), (60, -20)), {"alley_id": "a2"}),
-]
-HOUSES = [(at(10 * i, 8), {"household_id": f"h{i}", "households": i}) for i in (1, 2, 3)]
-
-
-def geojson(folder, name, rows, crs=CRS):
-    features = [
-        {
-            "type": "Feature",
-            "geometry": None if shape is None else json.loads(shapely.to_geojson(shape)),
-            "properties": each,
-        }
-        for shape, each in rows
-    ]
-    document = {"type": "FeatureCollection", "features": features}
-    if crs:
-        document["crs"] = {"type": "name", "properties": {"name": crs}}
-    path = folder / f"{name}.geojson"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return path
-
-
-def frame(rows, crs=CRS):
-    return gpd.GeoDataFrame([each for _, each in rows], geometry=[each for each, _ in rows], crs=crs)
-
-
-@pytest.fixture
-def village(tmp_path):
-    """A folder with two alleys and three houses, nothing to complain about."""
-    folder = tmp_path / "village"
-    folder.mkdir()
-    geojson(folder, "alleys", ALLEYS)
-    geojson(folder, "households", HOUSES)
-    return folder
+from tests.drawn_village import (
+    ALLEYS,
+    CRS,
+    DEFAULT,
+    HOUSES,
+    X0,
+    Y0,
+    at,
+    box,
+    codes,
+    faults,
+    frame,
+    geojson,
+    line,
+    with_input,
+)
 
 
 def change_by_hand(path, *statements):
@@ -94,21 +51,6 @@ def change_by_hand(path, *statements):
         for each in statements:
             database.execute(each) if isinstance(each, str) else database.execute(*each)
     database.close()
-
-
-def faults(folder, known=DEFAULT):
-    site, remarks = check_site(folder, known)
-    found = {(each.code, each.layer, each.column): each for each in remarks if each.kind == "fault"}
-    assert (site is None) == bool(found)
-    return found
-
-
-def codes(site, kind):
-    return [(each.code, each.layer) for each in site.remarks if each.kind == kind]
-
-
-def with_input(**layers):
-    return Settings.model_validate({"input": layers})
 
 
 # ── what comes out ───────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from spatial.errors import DataError
 from spatial.load import check_site, read_site
 from spatial.load.encodings import is_common
 from spatial.load.mojibake import garbled, unscrambled
-from tests.test_load import ALLEYS, CRS, DEFAULT, HOUSES, X0, Y0, at, codes, faults, geojson, with_input
+from tests.drawn_village import CRS, DEFAULT, HOUSES, X0, Y0, at, codes, faults, geojson, with_input
 
 COMMON = [each for each in map(chr, range(0x4E00, 0x9FA6)) if is_common(each)]
 WAYS = {
@@ -25,15 +25,6 @@ WAYS = {
 def misread(text, way):
     written, read = WAYS[way]
     return text.encode(written).decode(read)
-
-
-@pytest.fixture
-def village(tmp_path):
-    folder = tmp_path / "village"
-    folder.mkdir()
-    geojson(folder, "alleys", ALLEYS)
-    geojson(folder, "households", HOUSES)
-    return folder
 
 
 def test_the_first_level_of_gb2312_has_3755_characters():

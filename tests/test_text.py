@@ -15,7 +15,7 @@ from spatial.load import read_site, read_site_layers, write_layers, write_site_l
 from spatial.report import write_tables
 from spatial.settings import Settings
 from tests.drawn_plan import drawn_plan
-from tests.test_load import CRS, DEFAULT, at, frame, geojson, line, with_input
+from tests.drawn_village import CRS, DEFAULT, at, frame, geojson, line, with_input
 
 NAMES = {
     "right-to-left": "\u202eحي الجلوم\u202c \u200fباب",
