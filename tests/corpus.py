@@ -571,7 +571,7 @@ case(
     code="value-unknown",
 )
 case("too-few-households", edit("households", lambda d: d.update(features=d["features"][:9])), exit=None)
-case("no-households", edit("households", lambda d: d.update(features=[])), exit=0, code="layer-empty")
+case("no-households", edit("households", lambda d: d.update(features=[])), "households", code="layer-empty")
 case("no-alley-rows", edit("alleys", lambda d: d.update(features=[])), "alleys", code="layer-empty")
 case("unit-other", edit("alleys", lambda d: [x["properties"].update({"巷宽(cm)": x["properties"].pop("width_m", 250)})
      for x in d["features"]]), "alleys.width_m", code="unit-other")  # fmt: skip
@@ -715,7 +715,7 @@ case(
     database("UPDATE gpkg_spatial_ref_sys SET organization = 'x', definition = 'y'"),
     "households",
 )
-case("gpkg-empty-table", database("DELETE FROM households"), exit=0, code="layer-empty")
+case("gpkg-empty-table", database("DELETE FROM households"), "households", code="layer-empty")
 case(
     "gpkg-name-quotes",
     database("ALTER TABLE households ADD COLUMN 'a\"; DROP TABLE households; --' TEXT"),
@@ -828,7 +828,8 @@ case("csv-long-field", damaged(".csv", lambda c, _: c + b"x" * 2_000_000 + b"\n"
 case("csv-long-heading", damaged(".csv", lambda c, _: b"y" * 2_000_000 + b"," + c), exit=2)
 case("csv-million-columns", put("households.csv", b"a," * 5_000_000 + b"\n1", instead=H), "households.csv")
 case("csv-many-rows", put("households.csv", b"x,y\n" + b"1,\n" * 5_000_000, instead=H), "households.csv")
-case("csv-headings-only", damaged(".csv", lambda c, _: c.split(b"\n")[0] + b"\n"), exit=0, code="layer-empty")
+case("csv-headings-only", damaged(".csv", lambda c, _: c.split(b"\n")[0] + b"\n"), "households",
+     code="layer-empty")  # fmt: skip
 case("csv-coordinate-text", damaged(".csv", lambda c, _: c.replace(b",50", b",far", 1)), exit=None)
 case("csv-gbk", damaged(".csv", lambda c, _: c.decode().encode("gb18030")), exit=0)
 case("csv-lying-encoding", then(damaged(".csv", lambda c, _: c.decode().encode("gb18030")), settings(

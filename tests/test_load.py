@@ -1,5 +1,6 @@
 """From files to a checked site: what is read, what is mended and said, and what is refused with a way out."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -209,6 +210,13 @@ def test_other_files_are_noted_and_the_usual_company_is_not(village):
         (village / name).write_text("x,y,name\n1,2,3\n")
     (note,) = (each for each in read_site(village, DEFAULT).remarks if each.code == "files-unread")
     assert note.message.endswith(": cities.csv, old.mif")
+
+
+def test_hundreds_of_other_files_are_counted(village):
+    for i in range(300):
+        (village / f"照片{i:03}.jpg").write_text("")
+    (note,) = (each for each in read_site(village, DEFAULT).remarks if each.code == "files-unread")
+    assert note.message.endswith("照片010.jpg, 照片011.jpg … and 288 more")
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────
@@ -464,6 +472,52 @@ def test_a_stated_encoding_that_is_wrong_is_refused(village):
     assert "klingon" in found.message
 
 
+def test_text_that_is_cut_or_damaged_is_told_as_what_it_is(village):
+    (village / "households.geojson").unlink()
+    known, path = with_input(households={"crs": CRS}), village / "households.csv"
+    rows = "".join(f"大井巷{i}号,{X0 + i},{Y0}\n" for i in range(9))
+    whole = f"户号,x,y\n{rows}大井巷".encode()
+    path.write_bytes(whole[:-1])
+    (found,) = faults(village, known).values()
+    assert found.message.startswith("households.csv is cut off within a character, in line 11")
+    path.write_bytes(whole.replace("巷5".encode(), b"\xe5\xb7\xff5"))
+    (found,) = faults(village, known).values()
+    assert found.message.startswith("households.csv is damaged, in line 7")
+    path.write_bytes(f"id,x,y\nh1,{X0},{Y0}\n".encode() + b"h\xff\xff,1,1\n")
+    (found,) = faults(village, known).values()
+    assert "neither UTF-8 nor GB18030" in found.message
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"type": "name", "properties": {"name": "某地独立坐标系"}},
+        {"type": "link", "properties": {"href": "http://example.org/crs/42", "type": "proj4"}},
+        "某地独立坐标系",
+    ],
+)
+def test_a_system_that_can_not_be_understood_is_named_and_the_layer_read_when_it_is_stated(village, stated):
+    path = village / "households.geojson"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "crs": stated}))
+    _, remarks = check_site(village, DEFAULT)
+    told = {each.code: each for each in remarks if each.layer == "households"}
+    assert "households.geojson" in told["crs-unreadable"].message
+    assert "link" in told["crs-unreadable"].message or "某地独立坐标系" in told["crs-unreadable"].message
+    assert '[input.households] crs = "' in told["crs-missing"].remedy
+    assert len(read_site(village, with_input(households={"crs": CRS})).layer("households")) == 3
+
+
+@pytest.mark.parametrize("srid", [("4548", "4549"), ("999999", "999999")])
+def test_systems_of_wkt_that_differ_or_mean_nothing_are_told(village, srid):
+    (village / "households.geojson").unlink()
+    rows = "".join(f'h{i},"SRID={each};{at(10 * i, 8).wkt}"\n' for i, each in enumerate(srid))
+    (village / "households.csv").write_text(f"id,wkt\n{rows}")
+    _, remarks = check_site(village, DEFAULT)
+    told = {each.code: each for each in remarks if each.layer == "households"}
+    assert srid[0] in told["crs-unreadable"].message
+    assert told["crs-missing"].kind == "fault"
+
+
 def test_a_csv_without_coordinates_says_which_headings_are_looked_for(village):
     (village / "households.geojson").unlink()
     (village / "households.csv").write_text("id,name\n1,2\n")
@@ -593,8 +647,12 @@ def test_no_alleys_says_what_to_add(village):
 
 
 def test_empty_layers(village):
+    geojson(village, "lamp_sites", [])
+    assert ("layer-empty", "lamp_sites") in codes(read_site(village, DEFAULT), "doubt")
+    geojson(village, "buildings", [(box(0, 5, 10, 10), {})])
     geojson(village, "households", [])
-    assert ("layer-empty", "households") in codes(read_site(village, DEFAULT), "note")
+    found = faults(village)[("layer-empty", "households", "")]  # never estimated in silence
+    assert "take the file away" in found.remedy
     for rows in ([], [(line((5, 5), (5, 5)), {})]):
         geojson(village, "alleys", rows)
         assert ("layer-empty", "alleys", "") in faults(village)
@@ -622,6 +680,7 @@ def test_households_are_estimated_from_footprints_by_the_stated_rule(village):
     counts = site.layer("households").set_index("household_id")["households"].to_dict()
     assert counts == {"house": 1, "two": 7, "flats": 14, "tower": 5}
     (said,) = (each for each in site.remarks if each.code == "households-estimated")
+    assert said.kind == "doubt"
     assert "27 are ESTIMATED from 4 of 6 buildings" in said.message
 
 

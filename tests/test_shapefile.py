@@ -219,6 +219,16 @@ def test_a_missing_index_is_made_up_for(lanes):
         assert [remark.code for remark in each.said] == ["index-rebuilt"]
 
 
+def test_an_index_cut_between_two_rows_is_told(lanes):
+    rows = [(at(10 * i, 8), {"id": f"h{i}"}) for i in range(1, 30)]
+    path = shapefile(lanes, "households", rows)
+    whole, index = raw_layer(path), path.with_suffix(".shx")
+    index.write_bytes(index.read_bytes()[:-16])  # what is left of it agrees with the rows
+    cut = raw_layer(path)
+    assert shapely.equals_exact(cut.geometry, whole.geometry).all()
+    assert [each.code for each in cut.said] == ["index-rebuilt"]
+
+
 def test_rows_go_by_the_index_where_the_file_has_gaps(lanes):
     # an editor writes a longer line at the end of the file and leaves its old place behind
     path = shapefile(lanes, "alleys", [(line, each) for line, each in ALLEYS])

@@ -104,7 +104,7 @@ def _united_groups(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark
 
 
 def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
-    """Households from footprints by a rule that is stated in the note; an estimate, never survey data."""
+    """Households from footprints by a rule that is stated in the doubt; an estimate, never survey data."""
     buildings = layers.get("buildings")
     if "households" in layers:
         return {}, []
@@ -138,7 +138,7 @@ def _estimated_households(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list
     if not by_rule.all():
         text += f"; {counts[~by_rule].sum():,} more as {(~by_rule).sum():,} buildings say themselves"
     remedy = "for a plan to act on, add a layer households (住户) with counts"
-    return {"households": frame}, [note("households-estimated", text, layer="households", remedy=remedy)]
+    return {"households": frame}, [doubt("households-estimated", text, layer="households", remedy=remedy)]
 
 
 def estimated_counts(

@@ -10,11 +10,10 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import parse_crs
-from spatial.errors import Remark, fault, first_ids, note
+from spatial.errors import Remark, doubt, fault, first_ids, note
 from spatial.load.columns import as_text, parse_numbers
 from spatial.load.headings import Pair
-from spatial.load.raw import objects
+from spatial.load.raw import file_crs, objects
 
 __all__ = ["points", "swapped_axes", "well_known"]
 
@@ -100,7 +99,7 @@ def swapped_axes(x: float, y: float) -> bool:
     return 1.9e6 <= x <= 6.1e6 and (1.0e5 <= y <= 9.0e5 or 13.0e6 <= y <= 46.0e6)
 
 
-def well_known(cells: Objects) -> tuple[Objects, pyproj.CRS | None, list[Remark]]:
+def well_known(file: str, cells: Objects) -> tuple[Objects, pyproj.CRS | None, list[Remark]]:
     """Geometries from well-known text, None where it is empty or can't be read; the system it names."""
     texts = as_text(cells)
     found = [_WKT.fullmatch(" ".join(each.upper().split())) for each in texts]
@@ -115,7 +114,12 @@ def well_known(cells: Objects) -> tuple[Objects, pyproj.CRS | None, list[Remark]
         remedy = "write it like POINT (509433.5 3497012.2)"
         remarks.append(fault("coordinates-unread", text + first_ids(set(texts[unread])), remedy=remedy))
     codes = {each.group(1) for each in found if each and each.group(1)}
-    return shapes, parse_crs(f"EPSG:{codes.pop()}") if len(codes) == 1 else None, remarks
+    if len(codes) > 1:
+        text = f"rows name several systems (SRID {first_ids(codes)}), of which none was taken"
+        remarks.append(doubt("crs-unreadable", text, remedy="bring all rows to one system"))
+        return shapes, None, remarks
+    crs, said = file_crs(file, f"EPSG:{codes.pop()}" if codes else None)
+    return shapes, crs, remarks + said
 
 
 def _halves(cells: Objects) -> tuple[Objects, Objects]:

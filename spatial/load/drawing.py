@@ -258,8 +258,9 @@ def _system(document: Drawing, said: list[Remark]) -> tuple[pyproj.CRS | None, A
             crs = parse_crs(str(named))
             said.append(note("crs-found", f"the drawing's property CRS names {named}"))
             return crs, None
-        except DataError:
-            pass
+        except DataError as error:
+            text = f"the system that the drawing's property CRS states can't be understood: {error}"
+            said.append(doubt("crs-unreadable", text))
     return None, None
 
 

@@ -19,7 +19,7 @@ from functools import cache
 
 from spatial.errors import DataError, Remark, note
 
-__all__ = ["Piece", "codec_named", "common_share", "decoded", "is_common", "judged_codec"]
+__all__ = ["NO_ACCIDENT", "Piece", "codec_named", "common_share", "decoded", "is_common", "judged_codec"]
 
 #: Western code pages read any bytes at all, so their word alone proves nothing.
 _ONE_BYTE = re.compile(r"(cp(125\d|437|850|852|857|866|874)|iso-8859-\d+|koi8-[ru])$")
@@ -34,7 +34,7 @@ _SPELLINGS = {
     **dict.fromkeys(("latin1", "iso88591", "88591", "1252", "cp1252"), "cp1252"),
 }
 #: So many bytes beyond ASCII that are sound UTF-8 are no accident.
-_NO_ACCIDENT = 12
+NO_ACCIDENT = 12
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _borne_out(pieces: Sequence[Piece], stated: str | None) -> str | None:
 def _surely_utf8(pieces: Sequence[Piece], utf8: Sequence[str], chinese: Sequence[str] | None) -> bool:
     """Valid UTF-8 by no accident: a word or two in GB18030 may be both."""
     n_beyond = sum(byte > 127 for each in pieces for byte in each.raw)
-    return n_beyond >= _NO_ACCIDENT or chinese is None or common_share(utf8) >= common_share(chinese)
+    return n_beyond >= NO_ACCIDENT or chinese is None or common_share(utf8) >= common_share(chinese)
 
 
 def _western(texts: Sequence[str]) -> bool:

@@ -11,9 +11,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.crs import parse_crs
-from spatial.errors import DataError, one_line
-from spatial.load.raw import Choose, RawLayer, Source, file_text, objects, refuse_more
+from spatial.errors import DataError, Remark, one_line
+from spatial.load.raw import Choose, RawLayer, Source, file_crs, file_text, objects, refuse_more
 
 __all__ = ["read_geojson"]
 
@@ -39,8 +38,8 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
     parts = [None if each.get("geometry") is None else json.dumps(each["geometry"]) for each in features]
     with np.errstate(all="ignore"):  # numbers beyond all measure are told as no geometry
         geometry = shapely.from_geojson(objects(parts), on_invalid="ignore")
-    crs = _geojson_crs(document, geometry)
-    return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), used)
+    crs, said = _geojson_crs(path.name, document, geometry)
+    return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), used, said=tuple(said))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,15 +51,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _geojson_crs(document: Mapping[str, Any], geometry: NDArray[np.object_]) -> pyproj.CRS | None:
+def _geojson_crs(
+    file: str, document: Mapping[str, Any], geometry: NDArray[np.object_]
+) -> tuple[pyproj.CRS | None, list[Remark]]:
     """The named system of older files, else WGS 84; None where the numbers are no degrees."""
     named = document.get("crs")
-    if isinstance(named, dict):
-        properties = named.get("properties")
-        name = properties.get("name") if isinstance(properties, dict) else None
-        return parse_crs(str(name))
+    if named is not None:
+        about = named.get("properties") if isinstance(named, dict) else None
+        name = about.get("name") if isinstance(about, dict) else None
+        return file_crs(file, str(named if name is None else name))
     if not len(geometry):
-        return pyproj.CRS.from_epsg(4326)
+        return pyproj.CRS.from_epsg(4326), []
     bounds = shapely.total_bounds(geometry)
     looks_like_metres = np.any(np.abs(bounds) > [180.0, 90.0, 180.0, 90.0])
-    return None if looks_like_metres else pyproj.CRS.from_epsg(4326)
+    return (None if looks_like_metres else pyproj.CRS.from_epsg(4326)), []

@@ -137,13 +137,15 @@ def _over_date_line(geometry: Objects) -> Objects:
 
 
 def _empty(name: str, source: Source) -> Remark:
-    make = fault if LAYERS[name].required else note
-    return make(
-        "layer-empty",
-        f"{source} has no rows that can be used",
-        layer=name,
-        remedy="draw them, or delete the layer",
-    )
+    """A file without rows says less than none: it may have been meant to hold them."""
+    text = f"{source} has no rows that can be used"
+    if LAYERS[name].required:
+        return fault("layer-empty", text, layer=name, remedy="draw them")
+    if name == "households":
+        remedy = "fill it, or take the file away: households are then estimated from the buildings"
+        return fault("layer-empty", text, layer=name, remedy=remedy)
+    text += "; planned as if there were no such layer"
+    return doubt("layer-empty", text, layer=name, remedy="draw them, or take the layer away")
 
 
 def _curved(name: str, raw: RawLayer) -> Remark:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError, Remark, doubt
+from spatial.load.encodings import NO_ACCIDENT, Piece, common_share, decoded
 
 __all__ = [
     "Choose",
@@ -183,8 +184,24 @@ def text_of(raw: bytes, file: str, encoding: str | None) -> tuple[str, str]:
         return decoder(file, "utf-16")(raw), "UTF-16"
     try:
         return raw.decode("utf-8-sig"), ""
-    except UnicodeDecodeError:
-        return decoder(file, "gb18030")(raw), "GB18030"
+    except UnicodeDecodeError as error:
+        broken = error
+    texts = decoded([Piece(raw)], "gb18030")
+    if texts is not None and (common_share(texts) >= 0.4 or not _was_utf8(raw, broken)):
+        return texts[0], "GB18030"
+    if not _was_utf8(raw, broken):
+        raise DataError(
+            f'{file}: text is neither UTF-8 nor GB18030; set encoding = "…" for this layer in plan.toml, or '
+            "export it again as UTF-8"
+        )
+    n_lines = raw.count(b"\n", 0, broken.start)
+    what = "is cut off within a character" if broken.reason == "unexpected end of data" else "is damaged"
+    raise DataError(f"{file} {what}, in line {n_lines + 1:,}: UTF-8 breaks off there; copy it again")
+
+
+def _was_utf8(raw: bytes, broken: UnicodeDecodeError) -> bool:
+    """Whether so much before the break is beyond ASCII that it is UTF-8 by no accident."""
+    return sum(each > 127 for each in raw[: broken.start]) >= NO_ACCIDENT
 
 
 def decoder(file: str, encoding: str | None) -> Callable[[bytes], str]:

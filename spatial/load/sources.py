@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from spatial.errors import DataError, Remark, fault, note
+from spatial.errors import DataError, Remark, fault, note, one_line
 from spatial.load.formats import ENDINGS, check_file, format_of, in_company, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
 from spatial.load.mojibake import unscrambled
@@ -21,6 +21,7 @@ __all__ = ["find_sources", "hashed", "stamps"]
 # beside the data in any folder of a GIS user, and nothing to say about
 _IGNORED_ENDINGS = (".md", ".toml", ".qgs", ".qgz", ".qml", ".qmd", ".sld", ".ies", ".ldt", ".lock", "~")
 _IGNORED_NAMES = ("readme", "license", "licence", "makefile", "thumbs.db", "desktop.ini")
+_MOST_LISTED = 12  # files that are not read
 _SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".tfw", ".ovr")
 
 
@@ -229,10 +230,12 @@ def _unread_note(unread: Sequence[str]) -> list[Remark]:
     if not unread:
         return []
     formats = ", ".join(ENDINGS)
+    more = f" … and {len(unread) - _MOST_LISTED:,} more" if len(unread) > _MOST_LISTED else ""
+    listed = ", ".join(map(one_line, unread[:_MOST_LISTED])) + more
     return [
         note(
             "files-unread",
-            f"not read, because name or format is none of the contract's: {', '.join(unread)}",
+            f"not read, because name or format is none of the contract's: {listed}",
             remedy=f"formats: {formats}; names: {', '.join(LAYERS)}",
         )
     ]

@@ -213,7 +213,7 @@ def _geometry(
     table: _Table, pair: Pair | None, wkt: str | None
 ) -> tuple[NDArray[np.object_], pyproj.CRS | None, bool, list[Remark]]:
     if wkt is not None:
-        shapes, crs, said = well_known(table.cells(wkt))
+        shapes, crs, said = well_known(table.file, table.cells(wkt))
         return shapes, crs, False, said
     assert pair is not None, "a table without coordinates was refused"
     x, y = (_without_errors(table.cells(each)) for each in (pair.x, pair.y))
