@@ -20,7 +20,8 @@ import shapely
 
 from spatial.crs import crs_name
 from spatial.errors import DataError, Remark, by_kind, doubt, fault
-from spatial.load import Reading, Site, examine_folder, write_layers
+from spatial.gaps import near_ends, told_parts
+from spatial.load import Reading, Site, examine_folder, write_layers, write_styles
 from spatial.load.facts import LayerFacts, spots_on
 from spatial.schema import LAYERS
 from spatial.settings import Settings
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checked", "check_folder", "check_lines", "write_check"]
 
-#: A free end this near to another alley was probably meant to meet it. [m]
-_NEAR_END_M = 2.0
 #: Sites nearer to each other than this are one place drawn twice. [m]
 _ONE_PLACE_M = 0.05
 _NO_METRES = pyproj.CRS.from_epsg(4326)
@@ -62,7 +61,7 @@ class Checked:
         }
 
     def points(self) -> gpd.GeoDataFrame:
-        """A point on every row that a remark is about, also where its layer can't be used.
+        """A point on every place or row that a remark is about, also where its layer can't be used.
 
         Returns
         -------
@@ -75,8 +74,7 @@ class Checked:
         rows = [
             (each.kind, each.code, each.layer, each.column, name, each.message, each.remedy, place)
             for each in self.remarks
-            for name in each.ids
-            if (place := places.get(each.layer, {}).get(name)) is not None
+            for name, place in _located(each, places.get(each.layer, {}))
         ]
         names = ("kind", "code", "layer", "column", "id", "message", "remedy")
         table = pd.DataFrame({name: [row[i] for row in rows] for i, name in enumerate(names)}, dtype="str")
@@ -115,6 +113,7 @@ def write_check(checked: Checked, folder: Path, text: str) -> None:
     (folder / "check.json").write_text(text, encoding="utf-8")
     points = checked.points()
     write_layers({"remarks": points}, folder / "check.gpkg", crs=points.crs, geometry={"remarks": "Point"})
+    write_styles(["remarks"], folder / "check.gpkg")
 
 
 # ── what planning would meet ─────────────────────────────────────────────────────────────────────────
@@ -127,7 +126,7 @@ def _of_network(site: Site, settings: Settings) -> list[Remark]:
         network = build_network(site, settings)
     except DataError as error:
         return [fault("network-refused", str(error), layer="alleys")]
-    remarks = [*network.remarks, *_near_ends(network)]
+    remarks = [*network.remarks, *near_ends(network)]
     if "households" in site.layers:
         remarks += _of_households(site, network, settings)
     for layer, wanted, reach_m in (
@@ -139,35 +138,8 @@ def _of_network(site: Site, settings: Settings) -> list[Remark]:
     return remarks + list(_of_facilities(site, settings))
 
 
-def _near_ends(network: AlleyNetwork) -> list[Remark]:
-    """Free ends that stop just short of another alley, beyond what ``input.snap_m`` joins."""
-    degree = np.bincount(network.edge_nodes.ravel(), minlength=len(network.node_xy))
-    free = np.flatnonzero(degree == 1)
-    tree = shapely.STRtree(network.edge_lines)
-    at, edge = tree.query(shapely.points(network.node_xy[free]), predicate="dwithin", distance=_NEAR_END_M)
-    other = (network.edge_nodes[edge] != free[at, None]).all(axis=1)
-    # the next edge of its own alley is near wherever the last one is short
-    own = np.full(len(network.node_xy), -1)
-    own[network.edge_nodes.ravel()] = np.repeat(network.edge_alley, 2)
-    other &= network.edge_alley[edge] != own[free[at]]
-    # so are those of the alley that a short stub branches from
-    length_m, foot = np.zeros(len(own)), np.full(len(own), -1)
-    for end in (0, 1):
-        length_m[network.edge_nodes[:, end]] = network.edge_length_m
-        foot[network.edge_nodes[:, end]] = network.edge_nodes[:, 1 - end]
-    stub = length_m[free[at]] <= 2 * _NEAR_END_M
-    other &= ~(stub & (network.edge_nodes[edge] == foot[free[at], None]).any(axis=1))
-    ends = np.unique(free[at[other]])
-    if not len(ends):
-        return []
-    ids = network.alleys["alley_id"].to_numpy()[np.unique(own[ends])]
-    text = f"{len(ends):,} ends stop within {_NEAR_END_M:g} m of another alley without meeting it"
-    remedy = "draw them to it where they meet, or raise input.snap_m"
-    return [doubt("ends-near", text, layer="alleys", ids=ids, remedy=remedy)]
-
-
 def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> list[Remark]:
-    """Households beyond the alleys, parts whose total no number of grids fits, rows above the maximum."""
+    """Households beyond the alleys, parts of the alleys by themselves, rows above the maximum."""
     from spatial.network import doors
 
     rows, grids = site.layers["households"], settings.grids
@@ -179,21 +151,10 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
         text = f"{int(far.sum()):,} are farther than {settings.input.max_access_m:g} m from any alley"
         remedy = "draw the alleys that lead to them; they go to the grid of their nearest neighbour"
         remarks.append(doubt("household-far", text, layer="households", ids=ids[far], remedy=remedy))
-    total = np.bincount(part[~far], count[~far], int(network.node_part.max()) + 1).astype(np.int64)
-    for each in np.flatnonzero(total):
-        n = int(total[each])
-        if n // grids.min_households >= -(-n // grids.max_households):
-            continue
-        text = (
-            f"a part of the alleys has {n} households, which make no number of grids of "
-            f"{grids.min_households}–{grids.max_households}{_way_over(network, int(each))}"
-        )
-        remedy = "draw the way that connects it, or change grids.min_households or grids.max_households"
-        of_part = ids[part == each]
-        remarks.append(doubt("part-total", text, layer="households", ids=of_part, remedy=remedy))
-    n_odd = sum(each.code == "part-total" for each in remarks)  # a part has a grid even where it is too small
+    parts, n_odd = told_parts(network, rows, part, grids)
+    remarks += parts
     fewest = -(-int(count.sum()) // grids.max_households)
-    most = int(count.sum()) // grids.min_households + n_odd
+    most = int(count.sum()) // grids.min_households + n_odd  # a part has a grid even where it is too small
     if grids.n_grids is not None and not fewest <= grids.n_grids <= most:
         text = (
             f"grids.n_grids is {grids.n_grids}, but {int(count.sum()):,} households make {fewest} to {most}"
@@ -207,17 +168,6 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
                   remedy=remedy)
         )  # fmt: skip
     return remarks
-
-
-def _way_over(network: AlleyNetwork, part: int) -> str:
-    """How far the nearest other part is, in words."""
-    edge_part = network.node_part[network.edge_nodes[:, 0]]
-    here, there = network.edge_lines[edge_part == part], network.edge_lines[edge_part != part]
-    if not len(there):
-        return ""
-    tree = shapely.STRtree(there)
-    _, away_m = tree.query_nearest(here, all_matches=False, return_distance=True)
-    return f"; the nearest other part is {away_m.min():,.0f} m away in a straight line"
 
 
 def _of_sites(
@@ -331,6 +281,14 @@ def _layer_json(facts: LayerFacts) -> Mapping[str, Any]:
         "columns": dict(facts.columns),
         "guessed": list(facts.guessed),
     }
+
+
+def _located(remark: Remark, places: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The places that a remark names, else those of its rows."""
+    if remark.spots:
+        yield from ((name, shapely.Point(x, y)) for name, x, y in remark.spots)
+    else:
+        yield from ((name, places[name]) for name in remark.ids if name in places)
 
 
 def _places(facts: LayerFacts, reading: Reading, crs: pyproj.CRS) -> dict[str, Any]:

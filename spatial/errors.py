@@ -19,6 +19,7 @@ __all__ = [
     "InfeasibleError",
     "Remark",
     "SolverError",
+    "Spot",
     "by_kind",
     "doubt",
     "fault",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 Kind = Literal["fault", "doubt", "note"]
+#: A place to look at: what is there, x and y in the site's system.
+Spot = tuple[str, float, float]
 
 
 class AlleyplanError(Exception):
@@ -74,6 +77,7 @@ class Remark:
     column: str = ""
     ids: tuple[str, ...] = ()  # every row concerned, sorted
     remedy: str = ""
+    spots: tuple[Spot, ...] = ()  # where it is, where that is a smaller place than the rows concerned
 
     def __str__(self) -> str:
         where = ".".join(each for each in (self.layer, self.column) if each)
@@ -98,7 +102,7 @@ class Remark:
 
 
 def fault(code: str, message: str, **where: Any) -> Remark:
-    """A :class:`Remark` of kind fault; ``where`` takes layer, column, ids and remedy."""
+    """A :class:`Remark` of kind fault; ``where`` takes layer, column, ids, remedy and spots."""
     return _remark("fault", code, message, **where)
 
 
@@ -149,6 +153,7 @@ def _remark(
     column: str = "",
     ids: Iterable[object] = (),
     remedy: str = "",
+    spots: Iterable[Spot] = (),
 ) -> Remark:
     message, layer, column, remedy = map(_printable, (message, layer, column, remedy))
-    return Remark(kind, code, message, layer, column, tuple(sorted(map(str, ids))), remedy)
+    return Remark(kind, code, message, layer, column, tuple(sorted(map(str, ids))), remedy, tuple(spots))

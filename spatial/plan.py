@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from pandas import DataFrame
 from spatial.earlier import EarlierPlan, kept_codes, planned_grids, refuse_other
 from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, keeping_grids, plan_grids
-from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers
+from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers, write_styles
 from spatial.load.folder import read_arrays, read_plan_layers, read_summary
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.notebook import draw_layers, map_layers, plan_html
@@ -442,7 +441,8 @@ def _plain(value: Any) -> Any:
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write plan.gpkg, site.gpkg, summary.json and bounds.npz into an empty folder, same plan same bytes."""
     write_layers(dict(plan.layers), folder / "plan.gpkg", crs=plan.site.crs)
-    _embed_styles(folder / "plan.gpkg", plan.layers)
+    styled = [name for name in plan.layers if PLAN_LAYERS[name].geometry is not None]
+    write_styles(styled, folder / "plan.gpkg")
     write_site_layers(plan.site, folder / "site.gpkg")
     text = json.dumps(plan.summary, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
@@ -469,20 +469,3 @@ def read_plan(folder: Path) -> Plan:
         read_site_layers(folder / "site.gpkg"),
         read_arrays(folder / "bounds.npz"),
     )
-
-
-def _embed_styles(path: Path, layers: Mapping[str, Any]) -> None:
-    """Put our QGIS styles into the ``layer_styles`` table, where QGIS looks for a layer's default style."""
-    styles = {
-        name: (files("spatial") / "assets" / "qgis" / f"{name}.qml").read_text(encoding="utf-8")
-        for name in layers
-        if PLAN_LAYERS[name].geometry is not None
-    }
-    rows = DataFrame(
-        {"f_table_name": list(styles), "styleName": list(styles), "styleQML": list(styles.values())}
-    )
-    rows = rows.assign(
-        f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleSLD="", useAsDefault=True,
-        description="alleyplan", owner="", ui="", update_time="2000-01-01T00:00:00.000Z",
-    )  # fmt: skip
-    write_layers({"layer_styles": rows}, path, crs=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from shapely import LineString, Point, Polygon
 
 from spatial.check import check_folder, check_lines, write_check
+from spatial.palette import palette
 from spatial.settings import Settings
 from tests.drawn import CRS
 
@@ -114,6 +117,40 @@ def test_parts_whose_total_makes_no_grids_are_told_with_the_way_over(lane):
     assert remarks["household-far"].ids == ("H45",)
 
 
+def test_a_hamlet_is_told_by_its_group_with_the_place_where_it_is_nearest(lane):
+    hamlet = [line((20, 120), (60, 120)), line((60, 120), (60, 150)), line((20, 0), (20, 90))]
+    put(lane, "alleys", [line((0, 0), (200, 0)), *hamlet], alley_id=["A1", "A2", "A3", "A4"])
+    put(
+        lane,
+        "households",
+        [at(5 * n, 3) for n in range(40)] + [at(58, 120 + n) for n in range(30)],
+        household_id=[f"H{n:02d}" for n in range(70)],
+        group=["东组"] * 40 + ["西山组"] * 30,
+    )
+    told = found(lane)["part-cut-off"]
+    assert told.ids == tuple(f"H{n:02d}" for n in range(40, 70))
+    assert told.message == (
+        "西山组: 30 households on 2 alleys of 70 m without a way to the largest part of the network, "
+        "which is 30 m away in a straight line, at A4"
+    )
+    assert told.spots == (
+        ("西山组", EAST + 20, NORTH + 120),
+        ("A4: 30 m from 西山组", EAST + 20, NORTH + 90),
+    )
+
+
+def test_of_many_hamlets_the_largest_are_told_and_the_others_counted(lane):
+    hamlets = [line((0, 40 * n), (30, 40 * n)) for n in range(1, 26)]
+    put(lane, "alleys", [line((0, 0), (200, 0)), *hamlets], alley_id=[f"A{n:02d}" for n in range(26)])
+    doors = [at(10 * k, 40 * n + 2) for n in range(1, 26) for k in range(2 if n == 25 else 1)]
+    put(lane, "households", [at(5 * n, 3) for n in range(40)] + doors)
+    told = [each for each in check_folder(lane, Settings()).remarks if each.code.startswith("part-")]
+    assert len(told) == 21
+    assert told[0].message.startswith("A25: 2 households on 1 alley of 30 m")
+    (rest,) = (each for each in told if each.message.startswith("5 smaller parts"))
+    assert len(rest.spots) == 10
+
+
 @pytest.mark.parametrize("total", [29, 51, 59])
 def test_totals_between_the_multiples_are_impossible(lane, total):
     put(
@@ -147,7 +184,58 @@ def test_points_lead_to_rows_also_of_a_layer_that_can_not_be_used(lane, tmp_path
     assert double.geometry.iloc[0].y == NORTH + 3
     np.testing.assert_allclose(points["x"], points.geometry.x)
     write_check(checked, tmp_path, "{}")
-    assert len(gpd.read_file(tmp_path / "check.gpkg")) == len(points)
+    assert len(gpd.read_file(tmp_path / "check.gpkg", layer="remarks")) == len(points)
+
+
+def test_what_is_told_of_the_network_is_placed_where_it_is(lane):
+    put(
+        lane,
+        "alleys",
+        [
+            line((0, 0), (200, 0)),
+            line((100, 1.5), (100, 50)),  # stops short
+            line((50, -20), (50, 20)),  # crosses without a vertex
+            line((150, -20), (150, 20)),  # passes over
+            line((20, 0), (40, 0)),  # lies on the first
+            line((180, 0.3), (180, 30)),  # is brought to it
+        ],
+        alley_id=["A0", "A1", "A2", "A3", "A4", "A5"],
+        bridge=[False, False, False, True, False, False],
+    )
+    points = check_folder(lane, Settings()).points()
+    at_xy = {
+        code: [(name, round(x - EAST, 6), round(y - NORTH, 6)) for name, x, y in rows.to_numpy().tolist()]
+        for code, rows in points.groupby("code")[["id", "x", "y"]]
+    }
+    assert at_xy["ends-near"] == [("A1", 100, 1.5)]
+    assert at_xy["crossings-noded"] == [("A0 × A2", 50, 0)]
+    assert at_xy["crossings-apart"] == [("A0 × A3", 150, 0)]
+    assert at_xy["alleys-doubled"] == [("A4", 30, 0)]
+    assert at_xy["ends-joined"] == [("A5", 180, 0)]
+
+
+def test_overlaps_are_placed_in_their_middle(lane):
+    put(lane, "alleys", [line((0, 0), (200, 0)), line((20, 0), (40, 0), (40, 30))], alley_id=["A0", "A1"])
+    assert found(lane)["overlaps-dropped"].spots == (("A1", EAST + 30, NORTH),)
+
+
+def test_the_file_brings_its_style_and_every_kind_has_a_sign(lane, tmp_path):
+    checked = check_folder(lane, Settings())
+    write_check(checked, tmp_path, "{}")
+    styles = gpd.read_file(tmp_path / "check.gpkg", layer="layer_styles")
+    assert styles[["f_table_name", "f_geometry_column", "useAsDefault"]].values.tolist() == [
+        ["remarks", "geom", True]
+    ]
+    root = ElementTree.fromstring(styles["styleQML"].iloc[0])
+    assert [each.get("value") for each in root.iter("category")] == ["fault", "doubt", "note"]
+    used = [root.find("renderer-v2").get("attr"), root.find("renderer-v2/orderby/orderByClause").text]
+    used.append(root.find("labeling/settings/text-style").get("fieldName"))
+    fields = {name for each in used for name in re.findall(r'"(\w+)"', each) or [each]}
+    assert fields <= set(checked.points().columns)
+    colours = {each.get("value") for each in root.iter("Option") if each.get("name") == "color"}
+    hexes = {"#" + "".join(f"{int(n):02X}" for n in each.split(",")[:3]) for each in colours}
+    assert len(hexes) == 3
+    assert hexes <= set(palette().values())
 
 
 def test_a_folder_without_anything_to_place_is_told(tmp_path):

@@ -67,6 +67,7 @@ def test_a_gap_of_30_cm_is_closed_by_drawing_the_alley_on() -> None:
     assert network.node_part.max() == 0
     joined = remark(network, "ends-joined")
     assert joined is not None and joined.ids == ("B",) and joined.kind == "note"
+    assert joined.spots == (("B", 8, 0),)
 
 
 def test_ends_30_cm_apart_meet_at_the_end_of_the_first() -> None:
@@ -113,6 +114,7 @@ def test_a_crossing_without_a_vertex_is_noded_and_noted() -> None:
     assert network.edge_length_m.tolist() == [8, 12, 5, 5]
     noted = remark(network, "crossings-noded")
     assert noted.ids == ("A", "B") and noted.message.startswith("1 crossing without a shared vertex")
+    assert noted.spots == (("A × B", 8, 0),)
 
 
 def test_a_shared_vertex_in_mid_line_is_a_junction_and_not_worth_a_note() -> None:
@@ -128,6 +130,7 @@ def test_a_bridge_passes_over_in_mid_line() -> None:
     assert network.node_part.tolist() == [0, 0, 1, 1]
     apart = remark(network, "crossings-apart")
     assert apart.ids == ("A", "B") and apart.message.startswith("1 crossing kept apart")
+    assert apart.spots == (("A × B", 8, 0),)
 
 
 def test_a_bridge_meets_the_way_that_leads_onto_it() -> None:

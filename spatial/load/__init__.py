@@ -40,7 +40,7 @@ from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed, stamps
-from spatial.load.store import read_site_layers, write_layers, write_site_layers
+from spatial.load.store import read_site_layers, write_layers, write_site_layers, write_styles
 from spatial.load.whereabouts import lost_layers
 from spatial.schema import LAYERS
 from spatial.settings import Settings
@@ -59,6 +59,7 @@ __all__ = [
     "read_site_layers",
     "write_layers",
     "write_site_layers",
+    "write_styles",
 ]
 
 

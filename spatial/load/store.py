@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import geopandas as gpd
@@ -23,7 +24,7 @@ from spatial.load.raw import Source
 from spatial.load.site import Site, contract_frame
 from spatial.schema import LAYERS, PLAN_LAYERS
 
-__all__ = ["read_site_layers", "write_layers", "write_site_layers"]
+__all__ = ["read_site_layers", "write_layers", "write_site_layers", "write_styles"]
 
 #: One constant for every time stamp inside files, so that equal plans are equal bytes. SQLite's own
 #: waiting for the disk after every layer is off: the finished file is synced once, four times as fast.
@@ -95,6 +96,19 @@ def write_layers(
                 promote_to_multi=False,
             )
         _refuse_incomplete(path, layers)
+
+
+def write_styles(names: Sequence[str], path: Path) -> None:
+    """Put our QGIS styles of layers into the table ``layer_styles``, where QGIS looks for their defaults."""
+    styles = [
+        (files("spatial") / "assets" / "qgis" / f"{each}.qml").read_text(encoding="utf-8") for each in names
+    ]
+    rows = pd.DataFrame({"f_table_name": list(names), "styleName": list(names), "styleQML": styles})
+    rows = rows.assign(
+        f_table_catalog="", f_table_schema="", f_geometry_column="geom", styleSLD="", useAsDefault=True,
+        description="alleyplan", owner="", ui="", update_time="2000-01-01T00:00:00.000Z",
+    )  # fmt: skip
+    write_layers({"layer_styles": rows}, path, crs=None)
 
 
 def _refuse_incomplete(path: Path, layers: Mapping[str, pd.DataFrame]) -> None:

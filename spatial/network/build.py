@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -11,7 +13,7 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
-from spatial.errors import DataError, Remark, doubt, note
+from spatial.errors import DataError, Remark, Spot, doubt, note
 from spatial.load import Site
 from spatial.network.noding import TOUCH_M, Noding, connected, doubled_edges, node_lines
 from spatial.network.repair import find_joins, joined_lines
@@ -112,7 +114,7 @@ def _repaired(
     alleys: GeoDataFrame, *, snap_m: float
 ) -> tuple[GeoDataFrame, Noding, NDArray[np.bool_], list[Remark]]:
     """Alleys after joining and dropping, their noding, the edges still doubled, and what was done."""
-    joined: set[str] = set()
+    joined: dict[str, list[Spot]] = {}
     collapsed: set[str] = set()
     dropped: dict[str, float] = {}
     while True:
@@ -127,9 +129,11 @@ def _repaired(
         level = _levels(alleys)
         noding = node_lines(lines, level)
         if joins := find_joins(noding, lines, level, snap_m=snap_m):
-            lines, changed = joined_lines(noding, lines, joins)
-            alleys = alleys.set_geometry(lines, crs=alleys.crs)
-            joined |= set(alleys["alley_id"].iloc[changed])
+            names = alleys["alley_id"].to_numpy()
+            for mark, xy in ((joins.moved, joins.moved_xy), (joins.drawn_on, joins.drawn_on_xy)):
+                for name, x, y in _spots(names[noding.mark_line[mark]], xy):
+                    joined.setdefault(name, []).append((name, x, y))
+            alleys = alleys.set_geometry(joined_lines(noding, lines, joins), crs=alleys.crs)
             continue
         doubled = doubled_edges(noding)
         kept_m = np.bincount(noding.edge_line[~doubled], noding.edge_length_m[~doubled], len(alleys))
@@ -140,7 +144,9 @@ def _repaired(
         alleys = alleys[~whole].reset_index(drop=True)
 
 
-def _repairs(joined: set[str], dropped: dict[str, float], collapsed: set[str], snap_m: float) -> list[Remark]:
+def _repairs(
+    joined: dict[str, list[Spot]], dropped: dict[str, float], collapsed: set[str], snap_m: float
+) -> list[Remark]:
     """A note for each kind of repair that was made."""
     notes = []
     if collapsed:
@@ -149,7 +155,8 @@ def _repairs(joined: set[str], dropped: dict[str, float], collapsed: set[str], s
         )
     if joined:
         text = f"ends of {_alleys(len(joined))} brought up to {snap_m:g} m to meet another alley"
-        notes.append(_note("ends-joined", text, joined))
+        spots = [each for name in sorted(joined) for each in joined[name]]
+        notes.append(_note("ends-joined", text, joined, spots=spots))
     if dropped:
         total_m = sum(dropped.values())
         text = f"{_alleys(len(dropped))} ({total_m:.1f} m) drawn twice dropped; the lower alley_id stays"
@@ -161,15 +168,18 @@ def _crossing_remarks(noding: Noding, ids: NDArray[np.object_]) -> list[Remark]:
     """Crossings joined without a shared vertex, and those kept apart by level, bridge or tunnel."""
     notes = []
     if len(noding.crossing_marks):
-        n = len(np.unique(noding.mark_node[noding.crossing_marks[:, 0]]))
+        node, first = np.unique(noding.mark_node[noding.crossing_marks[:, 0]], return_index=True)
+        n = len(node)
         text = f"{n} crossing{'s' * (n > 1)} without a shared vertex joined"
         names = ids[np.unique(noding.mark_line[noding.crossing_marks])]
         remedy = "where one passes over the other, set level, bridge or tunnel"
-        notes.append(_note("crossings-noded", text, names, remedy=remedy))
+        spots = _spots(_pairs(ids, noding.mark_line[noding.crossing_marks[first]]), noding.node_xy[node])
+        notes.append(_note("crossings-noded", text, names, remedy=remedy, spots=spots))
     if len(noding.apart):
         n = len(noding.apart)
         text = f"{n} crossing{'s' * (n > 1)} kept apart because level, bridge or tunnel differ"
-        notes.append(_note("crossings-apart", text, ids[np.unique(noding.apart)]))
+        spots = _spots(_pairs(ids, noding.apart), noding.apart_xy)
+        notes.append(_note("crossings-apart", text, ids[np.unique(noding.apart)], spots=spots))
     return notes
 
 
@@ -178,7 +188,10 @@ def _overlap_remarks(noding: Noding, doubled: NDArray[np.bool_], ids: NDArray[np
     if not doubled.any():
         return []
     text = f"{noding.edge_length_m[doubled].sum():.1f} m drawn on another alley are counted once"
-    return [_note("overlaps-dropped", text, ids[np.unique(noding.edge_line[doubled])])]
+    names = ids[noding.edge_line[doubled]]
+    middles = shapely.line_interpolate_point(noding.edge_lines[doubled], 0.5, normalized=True)
+    spots = _spots(names, shapely.get_coordinates(middles))
+    return [_note("overlaps-dropped", text, np.unique(names), spots=spots)]
 
 
 def _cut_off(
@@ -224,9 +237,18 @@ def _parts(node_xy: Floats, edge_nodes: Ints, edge_length_m: Floats) -> Ints:
     return rank[label]
 
 
+def _spots(names: Iterable[object], xy: Floats) -> list[Spot]:
+    return [(str(name), x, y) for name, (x, y) in zip(names, xy.tolist(), strict=True)]
+
+
+def _pairs(ids: NDArray[np.object_], lines: Ints) -> list[str]:
+    """The names of each two lines that cross."""
+    return [f"{a} × {b}" for a, b in ids[np.sort(lines, axis=1)].tolist()]
+
+
 def _alleys(n: int) -> str:
     return f"{n} alley{'s' * (n != 1)}"
 
 
-def _note(code: str, text: str, ids: object, **where: str) -> Remark:
+def _note(code: str, text: str, ids: object, **where: Any) -> Remark:
     return note(code, text, layer="alleys", ids=ids, **where)

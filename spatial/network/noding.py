@@ -48,6 +48,7 @@ class Noding:
     edge_lines: NDArray[np.object_]  # (m,) LineString, from -> to
     crossing_marks: Ints  # (c, 2) lines that cross in mid-line without a shared vertex
     apart: Ints  # (a, 2) pairs of lines that pass each other because their classes differ, one row a place
+    apart_xy: Floats  # (a, 2) where
 
 
 def node_lines(lines: NDArray[np.object_], level: Ints) -> Noding:
@@ -85,6 +86,7 @@ def node_lines(lines: NDArray[np.object_], level: Ints) -> Noding:
         edge_lines=_pieces(drawn, mark_line, mark_m, mark_xy),
         crossing_marks=mark_of[:, meet.is_crossing].T,
         apart=meet.apart,
+        apart_xy=drawn.at(meet.apart[:, 0], meet.apart_m),
     )
 
 
@@ -148,6 +150,7 @@ class _Meetings:
     along_m: Floats  # (2, k) where, along each
     is_crossing: Bools  # (k,) in mid-line of both, without a vertex of both
     apart: Ints  # (a, 2)
+    apart_m: Floats  # (a,) along the first line
 
 
 def _meetings(drawn: _Drawn, level: Ints) -> _Meetings:
@@ -160,12 +163,14 @@ def _meetings(drawn: _Drawn, level: Ints) -> _Meetings:
     mid_line = ~at_end.any(axis=0)
     passes = mid_line & ~meets & ~same_place
     places = np.column_stack([line[:, passes].T, np.round(along_m[:, passes].T / TOUCH_M)])
+    places, first = np.unique(places, axis=0, return_index=True)
     back = _turns_back(drawn)
     return _Meetings(
         line=np.hstack([line[:, meets], np.tile(drawn.vertex_line[back], (2, 1))]),
         along_m=np.hstack([along_m[:, meets], np.tile(drawn.vertex_m[back], (2, 1))]),
         is_crossing=np.append((mid_line & ~at_vertex.all(axis=0))[meets], np.zeros(len(back), dtype=bool)),
-        apart=np.unique(places, axis=0)[:, :2].astype(np.int64),
+        apart=places[:, :2].astype(np.int64),
+        apart_m=along_m[0, passes][first],
     )
 
 

@@ -53,16 +53,14 @@ def find_joins(noding: Noding, lines: NDArray[np.object_], level: Ints, *, snap_
     return Joins(moved, moved_xy, *_onto_lines(noding, lines, level, free, short, snap_m=snap_m))
 
 
-def joined_lines(
-    noding: Noding, lines: NDArray[np.object_], joins: Joins
-) -> tuple[NDArray[np.object_], Ints]:
-    """The lines with their ends joined, and which lines changed."""
+def joined_lines(noding: Noding, lines: NDArray[np.object_], joins: Joins) -> NDArray[np.object_]:
+    """The lines with their ends joined."""
     xy, line = shapely.get_coordinates(lines, return_index=True)
     xy[_end_vertex(noding, line, joins.moved)] = joins.moved_xy
     at = _end_vertex(noding, line, joins.drawn_on) + (noding.mark_m[joins.drawn_on] > 0)
     grown = noding.mark_line[joins.drawn_on]
     xy, line = np.insert(xy, at, joins.drawn_on_xy, axis=0), np.insert(line, at, grown)
-    return shapely.linestrings(xy, indices=line), np.union1d(grown, noding.mark_line[joins.moved])
+    return shapely.linestrings(xy, indices=line)
 
 
 def _end_vertex(noding: Noding, line: Ints, mark: Ints) -> Ints:
