@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from spatial.errors import DataError
@@ -37,29 +37,32 @@ def publishing(out: Path, *, mark: str = "summary.json") -> Iterator[Path]:
     """
     out = Path(os.path.abspath(out))
     _refuse_foreign(out, mark)
-    try:
-        _make_folder(out.parent)
-        lock = _Lock(out)
-    except OSError as error:
-        raise DataError(f"{out.parent} can't be written: {_reason(error)}; choose another --out") from None
-    partial, old = (out.with_name(f".{out.name}.{end}") for end in ("partial", "old"))
-    try:
-        _recover(out, old)
-        _remove(partial)
-        partial.mkdir()
-        yield partial
-        _sync(partial)
-        with _undisturbed():
-            _exchange(partial, out, old)
-            _sync_folder(out.parent)
-    except OSError as error:
-        raise DataError(f"{out} could not be written: {_reason(error)}; nothing was changed") from None
-    finally:
-        with _undisturbed():
-            _remove(partial)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_made_folder(out.parent))
+            lock = _Lock(out)
+        except OSError as error:
+            raise DataError(
+                f"{out.parent} can't be written: {_reason(error)}; choose another --out"
+            ) from None
+        partial, old = (out.with_name(f".{out.name}.{end}") for end in ("partial", "old"))
+        try:
             _recover(out, old)
-            _remove(old)
-            lock.release()
+            _remove(partial)
+            partial.mkdir()
+            yield partial
+            _sync(partial)
+            with _undisturbed():
+                _exchange(partial, out, old)
+                _sync_folder(out.parent)
+        except OSError as error:
+            raise DataError(f"{out} could not be written: {_reason(error)}; nothing was changed") from None
+        finally:
+            with _undisturbed():
+                _remove(partial)
+                _recover(out, old)
+                _remove(old)
+                lock.release()
 
 
 @contextmanager
@@ -78,17 +81,22 @@ def replace_file(path: Path, content: str | bytes) -> None:
     DataError
         It can't be written.
     """
+    try:
+        with _made_folder(path.parent):
+            _replace(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise DataError(f"{path} could not be written: {_reason(error)}; it is as it was") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
-        _make_folder(path.parent)
         with partial.open("wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {_reason(error)}; it is as it was") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -171,12 +179,21 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
-    """The folder and those above it, each name on the disk."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in missing:
-        _sync_folder(each.parent)
+@contextmanager
+def _made_folder(folder: Path) -> Iterator[None]:
+    """The folder and those above it, each name on the disk; what was made and is left empty goes again."""
+    made: list[Path] = []
+    try:
+        for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+            with suppress(FileExistsError):  # another run made it between our two steps
+                each.mkdir()
+                made.append(each)
+                _sync_folder(each.parent)
+        yield
+    finally:
+        with suppress(OSError):  # one that holds anything stays, and those above it
+            for each in reversed(made):
+                each.rmdir()
 
 
 def _sync(folder: Path) -> None:

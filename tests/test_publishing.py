@@ -48,6 +48,17 @@ def test_failing_block_leaves_the_old_plan(tmp_path):
     assert os.listdir(tmp_path) == ["plan"]
 
 
+def test_failing_block_removes_the_folders_that_were_made_for_it_and_no_others(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyError), publishing(tmp_path / "mine" / "processed" / "deep" / "plan"):
+        raise KeyError("stopped in the middle")
+    assert [each.name for each in tmp_path.rglob("*")] == ["mine"]
+    with pytest.raises(KeyError), publishing(tmp_path / "mine" / "processed" / "deep" / "plan"):
+        (tmp_path / "mine" / "processed" / "notes.txt").write_text("came meanwhile")
+        raise KeyError("stopped in the middle")
+    assert [each.name for each in (tmp_path / "mine").rglob("*")] == ["processed", "notes.txt"]
+
+
 def test_folder_that_is_no_plan_is_not_overwritten(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_text("mine")
@@ -198,6 +209,9 @@ def test_file_is_replaced_whole_or_not_at_all(tmp_path):
         replace_file(page, "new" * 1000)
     assert page.read_text() == "old"
     assert os.listdir(page.parent) == ["page.html"]
+    with _disk_of(0), pytest.raises(DataError, match="could not be written"):
+        replace_file(tmp_path / "new" / "page.html", "new")
+    assert os.listdir(tmp_path) == ["maps"]
 
 
 def test_place_that_can_not_be_written_is_told():
