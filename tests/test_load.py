@@ -531,7 +531,10 @@ def test_all_rows_are_read_whatever_the_stored_feature_count_says(village):
     frame(rows).to_file(village / "households.gpkg")
     change_by_hand(village / "households.gpkg", "UPDATE gpkg_ogr_contents SET feature_count = 10")
     assert len(pyogrio.read_dataframe(village / "households.gpkg")) == 10  # GDAL believes it
-    assert len(read_site(village, DEFAULT).layer("households")) == 260
+    site = read_site(village, DEFAULT)
+    assert len(site.layer("households")) == 260
+    (told,) = (each for each in site.remarks if each.code == "count-stale")
+    assert "holds 260 rows but counts 10" in told.message
 
 
 def test_geopackage_text_in_another_encoding_is_told_and_read_when_stated(village):

@@ -17,7 +17,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from spatial.crs import parse_crs
-from spatial.errors import DataError, Remark
+from spatial.errors import DataError, Remark, doubt, one_line
 from spatial.load.raw import Choose, RawLayer, Source, decoder, file_crs, objects, refuse_more, wkb_shapes
 
 __all__ = ["data_tables", "feature_tables", "read_geopackage", "read_rows", "read_table"]
@@ -99,8 +99,11 @@ def read_geopackage(source: Source, choose: Choose, encoding: str | None) -> Raw
         refuse_more(str(source), n_headings=len(headings))
         chosen = choose(headings)
         crs, said = _srs(database, srs_id, source.path.name)
+        counted = _stored_count(database, source.table)
         database.text_factory = decoder(source.path.name, encoding)
         table = _values(database, source.table, (geometry_column, *chosen.values()), str(source))
+    if counted not in (None, len(table)):
+        said = [*said, _miscounted(source, counted, len(table))]
     geometry, n_curves = _gpkg_geometry(table[:, 0], source)
     values = {name: table[:, 1 + i] for i, name in enumerate(chosen)}
     read = tuple(chosen.values())
@@ -168,6 +171,21 @@ def _values(
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _stored_count(database: sqlite3.Connection, table: str) -> Any:
+    """The number of rows that GDAL keeps beside a table and believes; None where there is none."""
+    if "gpkg_ogr_contents" not in _true_tables(database):
+        return None
+    query = "SELECT feature_count FROM gpkg_ogr_contents WHERE table_name = ?"
+    row = database.execute(query, (table,)).fetchone()
+    return row[0] if row is not None else None
+
+
+def _miscounted(source: Source, counted: Any, n_rows: int) -> Remark:
+    text = f"{source} holds {n_rows:,} rows but counts {one_line(counted)}: all {n_rows:,} are read"
+    remedy = "check that no row is missing or too many, and save the layer anew: other programs trust the count"
+    return doubt("count-stale", text, remedy=remedy)
 
 
 def _geometry_column(database: sqlite3.Connection, table: str, columns: list[str]) -> tuple[str, Any]:
