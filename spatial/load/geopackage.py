@@ -184,7 +184,7 @@ def _stored_count(database: sqlite3.Connection, table: str) -> Any:
 
 def _miscounted(source: Source, counted: Any, n_rows: int) -> Remark:
     text = f"{source} holds {n_rows:,} rows but counts {one_line(counted)}: all {n_rows:,} are read"
-    remedy = "check that no row is missing or too many, and save the layer anew: other programs trust the count"
+    remedy = "check that no row is missing or too many, then save the layer anew"
     return doubt("count-stale", text, remedy=remedy)
 
 
