@@ -343,8 +343,13 @@ def suggest_crs(xy: tuple[float, float]) -> str:
         return "degrees: EPSG:4490 (CGCS2000) or EPSG:4326 (WGS 84)"
     if 1.0e6 <= y < 1.0e8 and _zone_code(y) and 1.0e6 <= x <= 6.1e6:
         return f"{_zone_code(y)}, but with x and y swapped"
+    mercator = "EPSG:3857 (web maps)" if 8.1e6 <= x <= 1.51e7 and 1.9e6 <= y <= 7.2e6 else ""
     if _zone_code(x) and 1.0e6 <= y <= 6.1e6:
-        return f"metres with a zone prefix: {_zone_code(x)}"
+        return f"metres with a zone prefix: {_zone_code(x)}" + (
+            f", or metres of {mercator}" if mercator else ""
+        )
+    if mercator:
+        return f"metres of {mercator}"
     if 1.0e5 <= x <= 9.0e5 and 1.9e6 <= y <= 6.1e6:
         return (
             "metres without a zone prefix: in China EPSG:4534 (central meridian 75 E) to EPSG:4554 (135 E), "

@@ -64,6 +64,8 @@ class InputLayer(Section):
     swap_xy: bool = False  # the file holds north first, then east
     encoding: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)  # our name -> the file's name
+    #: Of sites whose row does not say, as those of a drawing never do.
+    status: Literal["candidate", "existing", "required", "forbidden"] | None = None
 
 
 class Input(Section):

@@ -191,6 +191,8 @@ def test_what_names_no_place_on_earth_is_refused(text):
         ((39_509_480.0, 3_497_000.0), "EPSG:4527"),
         ((20_509_480.0, 3_497_000.0), "EPSG:4498"),  # 6-degree zone 20
         ((509_480.0, 3_497_000.0), "without a zone prefix"),
+        ((13_046_000.0, 3_711_000.0), "EPSG:3857"),
+        ((13_311_000.0, 3_711_000.0), "EPSG:4491, or metres of EPSG:3857"),  # 75 E, or 119.6 E on web maps
         ((3_497_000.0, 39_509_480.0), "swapped"),
         ((3_497_000.0, 509_480.0), "swapped"),
         ((1.0e9, 5.0), "does not tell"),

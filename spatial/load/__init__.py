@@ -30,12 +30,14 @@ from pathlib import Path
 
 import geopandas as gpd
 import pyproj
+import shapely
 
 from spatial.crs import crs_name, working_crs
-from spatial.errors import DataError, Remark, fault, note
+from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.complete import complete_layers
 from spatial.load.datums import suspected_datums
 from spatial.load.facts import LayerFacts
+from spatial.load.headings import plain
 from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
@@ -43,7 +45,7 @@ from spatial.load.sources import find_sources, hashed, stamps
 from spatial.load.store import read_site_layers, write_layers, write_site_layers, write_styles
 from spatial.load.whereabouts import lost_layers
 from spatial.schema import LAYERS
-from spatial.settings import Settings
+from spatial.settings import InputLayer, Settings
 
 __all__ = [
     "PANDAS_DTYPES",
@@ -61,6 +63,10 @@ __all__ = [
     "write_site_layers",
     "write_styles",
 ]
+
+#: Names under which offices keep households as well as footprints, and what only households have.
+_HOUSES = frozenset(("房屋", "houses"))
+_OF_PEOPLE = frozenset(("households", "residents", "elderly", "party_members", "group", "unit"))
 
 
 @dataclass(frozen=True)
@@ -165,11 +171,36 @@ def _read_layers(
             facts.append(LayerFacts(name, source))
             continue
         layer, known, said = read_layer(name, source, settings)
+        if "buildings" not in sources and _are_footprints(known, settings):
+            name, stated = "buildings", settings.input.layers
+            spec = stated.get("buildings", stated.get("households", InputLayer()))
+            spec = spec.model_copy(update={"columns": {}})
+            layer, known, said = read_layer(name, source, settings, spec=spec)
+            said.append(_told_footprints(source))
         facts.append(known)
         remarks += said
         if layer is not None:
             layers[name] = layer
-    return layers, tuple(facts), remarks
+    facts.sort(key=lambda each: list(LAYERS).index(each.layer))
+    return {name: layers[name] for name in LAYERS if name in layers}, tuple(facts), remarks
+
+
+def _are_footprints(known: LayerFacts, settings: Settings) -> bool:
+    """Whether what is called 房屋 are houses drawn as areas, of whose households nothing is said."""
+    spec = settings.input.layers.get("households")
+    called = plain(known.source.table), plain(known.source.path.stem)
+    if known.layer != "households" or not _HOUSES.intersection(called) or (spec and spec.file):
+        return False
+    shapes = known.geometry[~shapely.is_missing(known.geometry)]
+    areas = len(shapes) > 0 and bool((shapely.get_dimensions(shapes) == 2).all())
+    return areas and _OF_PEOPLE.isdisjoint(known.columns)
+
+
+def _told_footprints(source: Source) -> Remark:
+    text = f"{source} holds areas and no count of households: taken as buildings, not as one household each"
+    table = f', layer = "{source.table}"' if source.table else ""
+    remedy = f'if each area is one household, set [input.households] file = "{source.path.name}"{table}'
+    return doubt("houses-are-buildings", text, layer="buildings", remedy=remedy)
 
 
 def _changed(before: Mapping[Path, object], after: Mapping[Path, object]) -> list[Remark]:

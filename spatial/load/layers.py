@@ -45,6 +45,8 @@ _ID_PREFIX = {
 }
 
 
+#: In the name of a layer: its sites are proposed, none stands.
+_PROPOSED = ("site", "候选", "拟", "规划", "candidate", "新")
 #: A row farther than this from the middle of its layer is a slip of coordinates.
 _ASTRAY_M, _ASTRAY_DEG = 1e5, 1.0
 #: A transformation less accurate than this is told.
@@ -63,9 +65,17 @@ class ReadLayer:
 
 
 def read_layer(
-    name: str, source: Source, settings: Settings
+    name: str, source: Source, settings: Settings, *, spec: InputLayer | None = None
 ) -> tuple[ReadLayer | None, LayerFacts, list[Remark]]:
     """Read and check one layer by itself.
+
+    Parameters
+    ----------
+    name : str
+    source : Source
+    settings : Settings
+    spec : InputLayer, optional
+        How to read it; default: the settings' own table for the layer.
 
     Returns
     -------
@@ -74,7 +84,8 @@ def read_layer(
     LayerFacts
     list of Remark
     """
-    spec = settings.input.layers.get(name, InputLayer())
+    if spec is None:
+        spec = settings.input.layers.get(name, InputLayer())
     name_bytes = format_of(source.path).name_bytes
     try:
         raw = read_source(
@@ -109,8 +120,9 @@ def read_layer(
     rows = Rows(name, labels)
     remarks += told_garble(rows, given, garble)
     judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
-    columns, said = read_columns(rows, judged)
-    remarks += said + _id_faults(rows, columns)
+    with_status, said_of_status = _with_status(name, source, judged, len(labels), spec)
+    columns, said = read_columns(rows, with_status)
+    remarks += said_of_status + said + _id_faults(rows, columns)
     shapes, said = clean_shapes(rows, raw.geometry)
     remarks += said + said_of_crs
     if crs is not None:
@@ -124,6 +136,26 @@ def read_layer(
     columns, remarks = _with_ids(name, columns, shapes, labels, remarks)
     facts = replace(facts, n_used=len(shapes.geometry))
     return ReadLayer(name, columns, shapes.geometry, crs, facts.datum), facts, remarks
+
+
+def _with_status(
+    name: str, source: Source, values: Mapping[str, Objects], n_rows: int, spec: InputLayer
+) -> tuple[Mapping[str, Objects], list[Remark]]:
+    """The status that the settings give to rows without one; a doubt where lamps may stand already."""
+    if "status" not in [each.name for each in LAYERS[name].columns]:
+        if spec.status is None:
+            return values, []
+        remedy = f"only {' and '.join(each for each in LAYERS if each.endswith('_sites'))} have one"
+        return values, [fault("input-setting", f"[input.{name}]: status is given", layer=name, remedy=remedy)]
+    if spec.status is not None:
+        given = values.get("status", np.full(n_rows, None, dtype=object))
+        return {**values, "status": np.where(as_text(given) == "", spec.status, given)}, []
+    called = source.table or source.path.stem
+    if "status" in values or not n_rows or any(word in called.casefold() for word in _PROPOSED):
+        return values, []
+    text = f"{source} does not say which of them stand already: all are taken as places for new ones"
+    remedy = f'if they stand, set [input.{name}] status = "existing", or add a column 状态 (候选, 现有)'
+    return values, [doubt("status-unstated", text, layer=name, column="status", remedy=remedy)]
 
 
 def _over_date_line(geometry: Objects) -> Objects:
@@ -169,7 +201,10 @@ def _id_faults(rows: Rows, columns: Mapping[str, pd.Series]) -> list[Remark]:
     if rows.layer == "groups" or not double.any():
         return faults
     text = f"{int(double.sum()):,} of {len(ids):,} share their id with another row"
-    remedy = "give each row an id of its own, or leave out the whole column and ids are made"
+    remedy = (
+        "give each row an id of its own, name a column that has one as "
+        f'[input.{rows.layer}] columns = {{{column} = "…"}}, or leave the column out and ids are made'
+    )
     where = {"layer": rows.layer, "column": column, "ids": ids[double].unique()}
     return [*faults, fault("id-double", text, remedy=remedy, **where)]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from spatial.errors import DataError, Remark, fault, note, one_line
+from spatial.errors import DataError, Remark, doubt, fault, note, one_line
 from spatial.load.formats import ENDINGS, check_file, format_of, in_company, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
 from spatial.load.mojibake import unscrambled
@@ -22,6 +23,16 @@ __all__ = ["find_sources", "hashed", "stamps"]
 _IGNORED_ENDINGS = (".md", ".toml", ".qgs", ".qgz", ".qml", ".qmd", ".sld", ".ies", ".ldt", ".lock", "~")
 _IGNORED_NAMES = ("readme", "license", "licence", "makefile", "thumbs.db", "desktop.ini")
 _MOST_LISTED = 12  # files that are not read
+_MOST_LOOKED_AT = 100  # files of a folder below
+#: What speaks of a layer in the name of a file that is not called like one, the likeliest first.
+_WORDS = {
+    "lamp_sites": ("路灯", "灯杆", "灯位", "lamp"),
+    "board_sites": ("宣传栏", "公告栏", "noticeboard"),
+    "boundary": ("边界", "界线", "范围线", "boundary"),
+    "alleys": ("道路", "巷", "街道", "路网", "road", "street", "alley"),
+    "buildings": ("房屋", "建筑", "楼栋", "building"),
+    "households": ("住户", "居民", "花名册", "户籍", "农户", "household"),
+}
 _SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".tfw", ".ovr")
 
 
@@ -48,7 +59,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     found, said = _stated_sources(folder, {key: each for key, each in stated.items() if key in LAYERS})
     remarks += said
     by_name: dict[str, list[Source]] = {}
-    unread: list[str] = []
+    unread: list[Source | str] = []
     for path in _data_files(folder):
         if not is_read(path):
             if _named_like_a_layer(path.stem, folder.name):
@@ -56,7 +67,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             unread.append(path.name)
             continue
         if _names_no_layer(path, folder.name) and path not in [each.path for each in found.values()]:
-            unread.append(path.name)
+            unread.append(Source(path))
             continue
         try:
             _check_inside(folder, path)
@@ -72,10 +83,10 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             if meant is not None and _holds(meant, source):
                 by_name.setdefault(meant, []).append(source)
             elif source not in found.values():
-                unread.append(str(source))
+                unread.append(source)
     for name, several in by_name.items():
         if name in stated and stated[name].file is not None:
-            unread += [str(each) for each in several if each not in found.values()]
+            unread += [each for each in several if each not in found.values()]
             continue
         alone = [each for each in several if not format_of(each.path).extract]
         if alone and len(alone) < len(several):
@@ -90,7 +101,9 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         else:
             found[name] = several[0]
             remarks += _name_note(name, several[0])
-    return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(unread)
+    taken = by_name | {name: [each] for name, each in found.items()}
+    remarks += _perhaps_meant(folder, unread, taken, stated)
+    return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(map(str, unread))
 
 
 def _unusable(path: Path) -> list[Remark]:
@@ -226,7 +239,46 @@ def _no_table(path: Path, table: str, sources: Sequence[Source]) -> tuple[Source
     raise DataError(f"{path.name} has no layer {table!r}; it has {', '.join(each.table for each in sources)}")
 
 
-def _unread_note(unread: Sequence[str]) -> list[Remark]:
+def _perhaps_meant(
+    folder: Path,
+    unread: Iterable[Source | str],
+    taken: Mapping[str, Sequence[Source]],
+    stated: Mapping[str, InputLayer],
+) -> list[Remark]:
+    """A doubt for each table whose name is no layer's but speaks of one, also one folder below.
+
+    Nothing is taken because of it: of 道路.shp and 道路_final(2).shp only a person knows which is right.
+    """
+    below = (
+        Source(path)
+        for inner in _data_files(folder)
+        if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("__")
+        for path in itertools.islice(sorted(inner.iterdir()), _MOST_LOOKED_AT)
+        if is_read(path) and not path.name.startswith((".", "~"))
+    )
+    told: list[Remark] = []
+    for source in itertools.chain((each for each in unread if isinstance(each, Source)), below):
+        name = _speaks_of(source)
+        if name is None or (name in stated and stated[name].file) or not _holds(name, source):
+            continue
+        file = source.path.relative_to(folder).as_posix()
+        shown = f"{file} ({source.table})" if source.table else file
+        found = f"in {', '.join(map(str, taken[name]))}" if name in taken else "nowhere else"
+        text = f"{shown} is not read, but its name speaks of {name} {LAYERS[name].zh}, which are {found}"
+        remedy = f'if it is meant, set [input.{name}] file = "{file}"'
+        remedy += f', layer = "{source.table}"' if source.table else ""
+        told.append(doubt("layer-perhaps", text, layer=name, remedy=remedy))
+    return told[:_MOST_LISTED]
+
+
+def _speaks_of(source: Source) -> str | None:
+    """The layer of which the name of a file or table speaks."""
+    called = plain(unscrambled(source.table or "")) + " " + plain(unscrambled(source.path.stem))
+    return next((name for name, words in _WORDS.items() if any(each in called for each in words)), None)
+
+
+def _unread_note(unread: Iterable[str]) -> list[Remark]:
+    unread = list(unread)
     if not unread:
         return []
     formats = ", ".join(ENDINGS)
