@@ -457,6 +457,9 @@ def _tell_faults(faults: Sequence[dict[str, Any]]) -> None:
 
 def _tell_plan(summary: Mapping[str, Any]) -> None:
     """The plan in a few lines: each figure with its bound, then what it could not keep."""
+    for each in summary["doubts"]:
+        if each["code"] == "households-estimated":
+            _say(f"doubt: {each['message']} – {each['remedy']}")
     if grids := summary["grids"]:
         _say(
             f"grids: {grids['n']} of {grids['min']}–{grids['max']} households, "

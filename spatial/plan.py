@@ -84,6 +84,12 @@ class Plan:
         """The promises this plan could not keep, each with its reason."""
         return list(self.summary["faults"])
 
+    @property
+    def households_estimated(self) -> bool:
+        """Whether households were not counted but estimated from buildings, which whoever shows them says."""
+        told = (*self.summary["doubts"], *self.summary["notes"])  # notes: in plans of earlier versions
+        return any(each["code"] == "households-estimated" for each in told)
+
     def __repr__(self) -> str:
         planned = ", ".join(f"{len(self.layers[each])} {each}" for each in PARTS if each in self.layers)
         return f"Plan({self.summary['plan_id']}: {planned}; {len(self.faults)} faults)"

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from python_calamine import CalamineWorkbook
 
+from spatial.errors import doubt
+from spatial.maps import planner_page, residents_page
 from spatial.plan import Plan
 from spatial.report import write_tables
 from tests.drawn_plan import drawn_plan
@@ -31,6 +33,17 @@ def test_the_roster_has_a_line_for_each_grid_with_units_in_the_headings(tmp_path
         (2, 40, 33.5),
         (3, 3, 12.0),
     ]
+
+
+def test_households_that_nobody_counted_are_headed_as_estimates(tmp_path: Path):
+    plan = drawn_plan()
+    told = doubt("households-estimated", "83 are ESTIMATED", layer="households").to_json()
+    estimated = replace(plan, summary={**plan.summary, "doubts": [told]})
+    assert not plan.households_estimated
+    assert [each["户数(户)【按房屋估算】"] for each in _rows(estimated, tmp_path, "网格表")] == [40, 40, 3]
+    for make in (residents_page, planner_page):
+        assert '"households_estimated":true' in make(estimated)
+        assert '"households_estimated":false' in make(plan)
 
 
 def test_the_roster_names_the_alleys_that_each_grid_keeps(tmp_path: Path):

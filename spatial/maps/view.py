@@ -88,8 +88,7 @@ def _about(plan: Plan, settings: Settings) -> View:
 def _figures(plan: Plan, settings: Settings) -> View:
     """The figures of the sentence and of the lines below the map; a part that was not planned has none."""
     grids, lamps, boards = (plan.summary[name] for name in ("grids", "lamps", "boards"))
-    codes = {each["code"] for kind in ("notes", "doubts") for each in plan.summary[kind]}
-    figures: View = {"households_estimated": "households-estimated" in codes}
+    figures: View = {"households_estimated": plan.households_estimated}
     if grids is not None:
         figures |= {
             "n_grids": grids["n"],

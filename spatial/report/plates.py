@@ -78,7 +78,8 @@ def _told(ground: Ground, grid: Mapping[str, Any], row: int) -> Iterator[tuple[s
     if ground.plan.summary["lamps"]:
         yield "lamp_new", word("lamps_here"), _lamps(ground, grid)
     if grid["households"] is not None:
-        yield "", word("size_here"), word("homes", n=grid["households"])
+        homes = "homes_estimated" if ground.plan.households_estimated else "homes"
+        yield "", word("size_here"), word(homes, n=grid["households"])
 
 
 def _say(sheet: Sheet, address: str | None, top: float) -> None:

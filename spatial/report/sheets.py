@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,11 @@ def write_tables(plan: Plan, path: Path) -> None:
                 if name == "grids":
                     columns, rows = (*columns, *_KEPT), _with_alleys(rows, plan.layers["alleys"])
                 headings = [_heading(each, plan.site.crs) for each in columns]
+                if plan.households_estimated:
+                    headings = [
+                        _estimated(heading) if each.unit == "households" else heading
+                        for heading, each in zip(headings, columns, strict=True)
+                    ]
                 private = any(each.personal for each in columns)
                 book.add(title, headings, _values(rows, columns), private=private)
         if "boards" in plan.layers and len(plan.layers["boards"]):
@@ -242,6 +247,11 @@ def _heading(column: PlanColumn, crs: CRS) -> _Heading:
         shown = _COUNT if column.unit else "0"
     english = f"{name.en} ({en_unit})" if unit and en_unit not in name.en.lower() else name.en
     return _Heading(f"{name.zh}({unit})" if unit else name.zh, english, shown)
+
+
+def _estimated(heading: _Heading) -> _Heading:
+    """The heading of a number of households that nobody counted."""
+    return replace(heading, zh=f"{heading.zh}【按房屋估算】", en=f"{heading.en}, estimated from buildings")
 
 
 def _is_share(name: str) -> bool:

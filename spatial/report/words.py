@@ -129,6 +129,7 @@ _WORDS = {
     "worker": ("{n}号网格员", "grid worker {n}"),
     "meet_at": ("集合点", "Meeting point"),
     "homes": ("{n} 户", "{n}"),
+    "homes_estimated": ("约 {n} 户（按房屋估算）", "about {n}, estimated from buildings"),
     "codes": ("{count}：{codes}", "{count}"),
     "see_star": ("见图中绿星", "green star on the map"),
     "boards_here": ("最近的宣传栏", "Nearest notice boards"),
