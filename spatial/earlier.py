@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from spatial.settings import Settings
 
 __all__ = ["EarlierPlan", "kept_codes", "planned_grids", "read_earlier", "refuse_other"]
 
+_LARGEST = 999_999  # number of a grid, branch or worker, and count of households in a row
 SAME_PLACE_M = 1.0  # a lamp or board this near to an earlier one is the same
 
 
@@ -89,7 +92,7 @@ def read_earlier(folder: Path) -> EarlierPlan:
             "give a folder that plan wrote"
         )
     try:
-        summary = read_summary(folder / "summary.json")
+        summary = read_summary(folder / "summary.json", whole=False)
         prefix, crs = str(summary["settings"]["community"]["code"]), parse_crs(str(summary["crs"]))
         if summary["grids"] is None:
             raise DataError(f"--keep {folder} has no grids to keep; plan it with grids, or leave --keep out")
@@ -106,6 +109,9 @@ def read_earlier(folder: Path) -> EarlierPlan:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"--keep {folder} can't be read as a plan: {error}; plan it again") from None
     tables = (households, grids, *points)
+    faults = list(_table_faults(*tables, prefix=prefix))
+    if faults:
+        raise DataError(f"--keep {folder} is not as plan wrote it; plan it again", faults)
     content = [str(summary["plan_id"]), prefix, *(each.to_csv(index=False) for each in tables)]
     sha256 = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return EarlierPlan(folder, str(summary["plan_id"]), sha256, crs, prefix, *tables)
@@ -196,6 +202,35 @@ def _with_planned(households: DataFrame, path: Path) -> DataFrame:
             planned = DataFrame({new: stored[old] for new, old in zip(planned, names, strict=True)})
     types = {"household_id": "str", "part": "Int64", "planned_id": "Int64"}
     return households.merge(planned.astype(types), how="left", on=["household_id", "part"])
+
+
+def _table_faults(
+    households: DataFrame, grids: DataFrame, lamps: DataFrame, boards: DataFrame, *, prefix: str
+) -> Iterator[str]:
+    """Rows without a key, codes that hold no number, numbers that no plan gives."""
+    if grids.empty:
+        yield "grids: no row is left"
+    code = re.escape(prefix) + r"[0-9]{2,6}"
+    yield from _row_faults("grids.code", grids["code"], ~grids["code"].str.fullmatch(code).fillna(False))
+    yield from _row_faults("grids.grid_id", grids["code"], grids["grid_id"].duplicated(keep=False))
+    for name, rows in (("grids", grids), ("households", households)):
+        must = ("grid_id",) if name == "grids" else ("part", "households")
+        for column in (each for each in rows.columns if rows[each].dtype == "Int64"):
+            wrong = (rows[column] > _LARGEST) | (rows[column] < -_LARGEST)
+            wrong = wrong.fillna(column in must)
+            yield from _row_faults(f"{name}.{column}", rows.iloc[:, 0].astype("str"), wrong)
+    yield from _row_faults(
+        "households.household_id", households["household_id"].fillna("–"), households["household_id"].isna()
+    )
+    for name, rows in (("lamps", lamps), ("boards", boards)):
+        there = np.isfinite(rows[["x", "y"]].to_numpy(dtype=np.float64)).all(axis=1)
+        known = rows["code"].astype("str").str.fullmatch("[A-Z][0-9]{1,6}").fillna(False)
+        yield from _row_faults(name, rows["code"].astype("str").fillna("–"), ~(known & there))
+
+
+def _row_faults(what: str, ids: pd.Series, wrong: pd.Series) -> Iterator[str]:
+    if wrong.any():
+        yield f"{what}: {int(wrong.sum())} rows hold what no plan gives ({first_ids(ids[wrong])})"
 
 
 def _number_faults(rows: DataFrame, grids: DataFrame, settings: Settings) -> list[str]:

@@ -27,6 +27,7 @@ from spatial.earlier import EarlierPlan, kept_codes, planned_grids, refuse_other
 from spatial.errors import DataError, Remark, by_kind
 from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers, write_styles
+from spatial.load.contract import shape_faults
 from spatial.load.folder import read_arrays, read_plan_layers, read_summary
 from spatial.network import AlleyNetwork, build_network, doors
 from spatial.notebook import draw_layers, map_layers, plan_html
@@ -461,17 +462,22 @@ def read_plan(folder: Path) -> Plan:
     Raises
     ------
     DataError
-        The folder is missing, is no plan or one of its files can't be read.
+        The folder is missing, is no plan, or one of its files can't be read or is not as the contract says.
     """
     missing = [each for each in ("summary.json", "plan.gpkg", "site.gpkg") if not (folder / each).is_file()]
     if missing:
         raise DataError(
             f"{folder} is not a plan folder: {', '.join(missing)} missing; give the folder that plan wrote"
         )
+    summary = read_summary(folder / "summary.json")
+    site = read_site_layers(folder / "site.gpkg")
     layers = read_plan_layers(folder / "plan.gpkg", PLAN_LAYERS)
+    faults = list(shape_faults(layers, summary, site))
+    if faults:
+        raise DataError(f"{folder} is not as plan wrote it; plan again", faults)
     return Plan(
         {name: _conform(rows, PLAN_LAYERS[name]) for name, rows in layers.items()},
-        read_summary(folder / "summary.json"),
-        read_site_layers(folder / "site.gpkg"),
+        summary,
+        site,
         read_arrays(folder / "bounds.npz"),
     )

@@ -67,7 +67,16 @@ def publishing(out: Path, *, mark: str = "summary.json") -> Iterator[Path]:
 
 @contextmanager
 def amending(out: Path, *, mark: str = "summary.json") -> Iterator[Path]:
-    """A copy of the folder ``out`` to change, which takes its place in one step when the block ends well."""
+    """A copy of the folder ``out`` to change, which takes its place in one step when the block ends well.
+
+    Raises
+    ------
+    DataError
+        As for :func:`publishing`, and for a link or pipe in the folder: what it leads to is not ours to copy.
+    """
+    for each in sorted(out.rglob("*")):
+        if each.is_symlink() or not (each.is_file() or each.is_dir()):
+            raise DataError(f"{each} is no plain file; take it out of the plan folder")
     with publishing(out, mark=mark) as partial:
         shutil.copytree(out, partial, dirs_exist_ok=True)
         yield partial

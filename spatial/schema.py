@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "BOUNDS",
+    "FACILITY",
     "GLOSSARY",
     "LAYERS",
     "PERSONAL_HEADINGS",
     "PLAN_LAYERS",
     "SUMMARY",
+    "SUMMARY_HEAD",
     "Column",
+    "Figure",
     "Layer",
     "PlanColumn",
     "PlanLayer",
@@ -595,116 +599,76 @@ _PLAN_LAYERS = (
 
 PLAN_LAYERS: dict[str, PlanLayer] = {each.name: each for each in _PLAN_LAYERS}
 
-#: The figures of ``summary.json`` by section. A section that was not planned is null.
-SUMMARY: dict[str, tuple[str, ...]] = {
-    "": (
-        "community",
-        "plan_id",
-        "crs",
-        "seed",
-        "versions",
-        "inputs",
-        "kept",
-        "settings",
-        "notes",
-        "doubts",
-        "faults",
-        "grids",
-        "lamps",
-        "boards",
-        "facilities",
-    ),
-    "grids": (
-        "n",
-        "n_exclusive",
-        "min",
-        "mean",
-        "max",
-        "feasible_share",
-        "contiguous_share",
-        "objective_m",
-        "walk_mean_m",
-        "walk_max_m",
-        "meeting_walk_m",
-        "group_cost_m",
-        "bound_m",
-        "gap",
-        "bound_by",
-        "groups_split",
-        "mixing_share",
-        "outside_share",
-        "groups_walk_m",
-        "n_without_party",
-        "n_under_3_party",
-        "n_plain",
-        "objective_plain_m",
-        "parts",
-    ),
-    "lamps": (
-        "n_chosen",
-        "n_existing",
-        "alley_m",
-        "already_lit_m",
-        "lightable_m",
-        "lit_m",
-        "lit_before_m",
-        "share_lit",
-        "share_of_lightable",
-        "bound_m",
-        "weight",
-        "worth",
-        "worth_lightable",
-        "bound_worth",
-        "gap",
-        "bound_by",
-        "model",
-        "order_short",
-        "order_short_least",
-        "share_alleys_with_lamp",
-        "share_doors_lit",
-        "share_doors_lit_before",
-        "dark_run_m",
-        "dark_run_alley_id",
-        "dark_run_from_m",
-        "way_lit_mean",
-        "way_lit_worst_tenth",
-        "way_lit_elderly",
-        "way_lit_mean_before",
-        "way_lit_worst_tenth_before",
-    ),
-    "facilities": (),  # one section per table [facility.<name>], each with the keys of FACILITY
-    "boards": (
-        "n_chosen",
-        "households_served",
-        "share_served",
-        "total_walk_m",
-        "walk_mean_m",
-        "walk_max_m",
-        "bound_household_m",
-        "gap",
-        "bound_by",
-        "bound_served",
-        "n_lit_at_night",
-    ),
-}
+
+@dataclass(frozen=True)
+class Figure:
+    """A value of ``summary.json``: a number is finite and not negative, a share from 0 to 1."""
+
+    dtype: Literal["text", "int", "float", "share", "list"]
+    empty: bool  # may be null
+
+
+def _figures(text: str) -> dict[str, Figure]:
+    """One row of the table below: ``name:dtype`` separated by spaces, ``?`` where null is allowed."""
+    parsed = (each.split(":") for each in text.split())
+    return {name: Figure(dtype.rstrip("?"), dtype.endswith("?")) for name, dtype in parsed}  # type: ignore[arg-type]
 
 
 #: The figures of one kind of facility in the summary; walks are in its ``unit``.
-FACILITY = (
-    "n_chosen",
-    "n_existing",
-    "unit",
-    "limit",
-    "demand",
-    "served",
-    "share_served",
-    "bound_served",
-    "total_walk",
-    "walk_mean",
-    "walk_max",
-    "bound_walk",
-    "gap",
-    "bound_by",
+FACILITY = _figures(
+    "n_chosen:int n_existing:int unit:text limit:float demand:float served:float share_served:share "
+    "bound_served:float total_walk:float walk_mean:float? walk_max:float? bound_walk:float? gap:float? "
+    "bound_by:text"
+)
+
+#: The figures of ``summary.json`` by section. A section that was not planned is null.
+SUMMARY: dict[str, dict[str, Figure]] = {
+    "grids": _figures(
+        "n:int n_exclusive:int min:int mean:float max:int feasible_share:share contiguous_share:share "
+        "objective_m:float walk_mean_m:float walk_max_m:float meeting_walk_m:float group_cost_m:float "
+        "bound_m:float gap:float? bound_by:text groups_split:int mixing_share:share outside_share:share "
+        "groups_walk_m:float? n_without_party:int? n_under_3_party:int? n_plain:int "
+        "objective_plain_m:float? parts:list"
+    ),
+    "lamps": _figures(
+        "n_chosen:int n_existing:int alley_m:float already_lit_m:float lightable_m:float lit_m:float "
+        "lit_before_m:float share_lit:share share_of_lightable:share? bound_m:float? weight:text "
+        "worth:float worth_lightable:float bound_worth:float gap:float? bound_by:text model:text "
+        "order_short:float? order_short_least:float? share_alleys_with_lamp:share share_doors_lit:share? "
+        "share_doors_lit_before:share? dark_run_m:float dark_run_alley_id:text? dark_run_from_m:float? "
+        "way_lit_mean:share? way_lit_worst_tenth:share? way_lit_elderly:share? way_lit_mean_before:share? "
+        "way_lit_worst_tenth_before:share?"
+    ),
+    "boards": _figures(
+        "n_chosen:int households_served:int share_served:share total_walk_m:float walk_mean_m:float? "
+        "walk_max_m:float? bound_household_m:float? gap:float? bound_by:text bound_served:int "
+        "n_lit_at_night:int?"
+    ),
+    "facilities": {},  # one section per table [facility.<name>], each with the keys of FACILITY
+}
+
+#: What stands in ``summary.json`` beside the sections, before them.
+SUMMARY_HEAD = (
+    *("community", "plan_id", "crs", "seed", "versions", "inputs", "kept"),
+    *("settings", "notes", "doubts", "faults"),
+)
+
+
+#: The arrays of ``bounds.npz`` in groups that come together, each with the type and the name of its rows:
+#: arrays with rows of one name have one length. ``?`` marks those that may be left out of their group.
+BOUNDS: tuple[dict[str, tuple[str, str]], ...] = tuple(
+    {name: (dtype, rows) for name, dtype, rows in (each.split(":") for each in group.split())}
+    for group in (
+        "price_m:float:served component:int:served component_grids:int:components "
+        "component_low:int:components component_high:int:components component_by_solver:int:components",
+        "plain_grid?:int:any free_grid?:int:any",
+        "planned_household:text:planned planned_part:int:planned planned_grid:int:planned",
+        "lamps_alley:int:pieces lamps_from_m:float:pieces lamps_to_m:float:pieces "
+        "lamps_per_m?:float:pieces lamps_price?:float:pieces",
+        "boards_price_m:float:households boards_served_price:float:households boards_far_price_m:float:1",
+        "facilities_walk:float:needs facilities_served:float:needs facilities_far:float:kinds",
+        "elevation:float:cells elevation_transform:float:6",
+    )
 )
 
 

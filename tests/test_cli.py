@@ -16,7 +16,7 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from spatial.schema import PLAN_LAYERS, SUMMARY
+from spatial.schema import PLAN_LAYERS, SUMMARY, SUMMARY_HEAD
 from tests.conftest import ROOT, SHANNAN
 from tests.tampering import change_summary, move_rows, set_cell
 
@@ -52,7 +52,7 @@ def test_plan_folder_holds_the_contract(shannan_plan):
         "bounds.npz", "map.html", "plan.gpkg", "planner.html", "site.gpkg", "summary.json", "tables.xlsx",
     ]  # fmt: skip
     summary = json.loads((shannan_plan / "summary.json").read_text(encoding="utf-8"))
-    assert tuple(summary) == SUMMARY[""]
+    assert tuple(summary) == (*SUMMARY_HEAD, *SUMMARY)
     for section in ("grids", "lamps", "boards"):
         assert set(summary[section]) == set(SUMMARY[section])
     layers = {name: each for name, each in PLAN_LAYERS.items() if not name.startswith("facilit")}

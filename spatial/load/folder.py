@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 import zipfile
 import zlib
@@ -15,12 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spatial.errors import DataError
+from spatial.errors import DataError, one_line
 from spatial.load.geopackage import data_tables, read_rows, read_table
 from spatial.load.site import PANDAS_DTYPES
+from spatial.load.summary import parse_summary
 from spatial.schema import PlanLayer
 
-__all__ = ["read_arrays", "read_plan_layers", "read_summary", "stored_column"]
+__all__ = ["check_plain", "read_arrays", "read_plan_layers", "read_summary", "stored_column"]
 
 #: Larger ones are not of a plan; a county's are a tenth of these.
 _MOST_MB = {".json": 64, ".gpkg": 1000, ".npz": 256}
@@ -29,22 +29,20 @@ _MOST_ARRAYS = 10_000
 _BROKEN = (zipfile.BadZipFile, zlib.error)
 
 
-def read_summary(path: Path) -> dict[str, Any]:
-    """The object in ``summary.json``.
+def read_summary(path: Path, *, whole: bool = True) -> dict[str, Any]:
+    """The object in ``summary.json``, every value as the contract says; with ``whole`` also every key.
 
     Raises
     ------
     DataError
-        The file can't be read, is too large or is no JSON object with settings.
+        The file can't be read, is too large, or is no summary that this version writes.
     """
-    _check_plain(path)
+    check_plain(path)
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} can't be read as a plan's summary: {error}") from None
-    if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
-        raise DataError(f"{path} is no summary of a plan: it has no settings")
-    return summary
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read as a plan's summary: {error}; plan again") from None
+    return parse_summary(text, str(path), whole=whole)
 
 
 def read_plan_layers(path: Path, layers: Mapping[str, PlanLayer]) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def read_plan_layers(path: Path, layers: Mapping[str, PlanLayer]) -> dict[str, A
     DataError
         The file can't be read, is no GeoPackage, or a column holds values of another type.
     """
-    _check_plain(path)
+    check_plain(path)
     present = data_tables(path)
     found = {name: _read_layer(path, each) for name, each in layers.items() if name in present}
     # other readers believe the count stored beside a table, which not every program keeps
@@ -85,7 +83,7 @@ def _read_layer(path: Path, layer: PlanLayer) -> Any:
         }
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(
-            f"{path} ({layer.name}) holds a value of another type than was written: {error}"
+            f"{path} ({layer.name}) holds a value of another type than was written: {one_line(error)}"
         ) from None
     if layer.geometry is None:
         return pd.DataFrame(table)
@@ -109,7 +107,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     DataError
         The file can't be read or unfolds to more than any plan has.
     """
-    _check_plain(path)
+    check_plain(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -130,11 +128,20 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path} can't be read: {error}; plan again") from None
 
 
-def _check_plain(path: Path) -> None:
+def check_plain(path: Path) -> None:
+    """Refuse what is no plain file of a plan folder: a link, a pipe, one too large, no database.
+
+    Raises
+    ------
+    DataError
+        It is one of these, or not there.
+    """
     try:
-        about = path.stat()
+        about = path.lstat()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}; plan again") from None
+    if stat.S_ISLNK(about.st_mode):
+        raise DataError(f"{path} is a link; put the file itself there, or plan again")
     if not stat.S_ISREG(about.st_mode):
         raise DataError(f"{path} is not a plain file; plan again")
     if about.st_size > _MOST_MB[path.suffix] * 1e6:

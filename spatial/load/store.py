@@ -17,7 +17,8 @@ import pyproj
 
 from spatial.crs import parse_crs
 from spatial.errors import DataError, one_line
-from spatial.load.folder import stored_column
+from spatial.load.contract import site_faults
+from spatial.load.folder import check_plain, stored_column
 from spatial.load.formats import check_file, read_source, sources_in
 from spatial.load.geopackage import read_rows
 from spatial.load.raw import Source
@@ -149,6 +150,7 @@ def read_site_layers(path: Path) -> Site:
     DataError
         The file is missing, damaged or not written by us.
     """
+    check_plain(path)
     check_file(path)
     about = read_rows(path, _ABOUT, ("community", "crs"))
     if len(about) != 1:
@@ -157,7 +159,18 @@ def read_site_layers(path: Path) -> Site:
     crs = parse_crs(str(wkt))
     sources = {each.table: each for each in sources_in(path)}
     layers = {name: _stored_layer(name, sources[name], crs) for name in LAYERS if name in sources}
-    return Site(community, crs, layers, None, (), ())
+    site = Site(_file_name(community, path), crs, layers, None, (), ())
+    faults = list(site_faults(site))
+    if faults:
+        raise DataError(f"{path.name} is not as plan wrote it; plan again", faults)
+    return site
+
+
+def _file_name(community: object, path: Path) -> str:
+    """The community's name, which pages go by: text that is no path."""
+    if not isinstance(community, str) or not community or Path(community).name != community:
+        raise DataError(f"{path.name} names no community that could be a folder; plan again")
+    return community
 
 
 def _stored_layer(name: str, source: Source, crs: pyproj.CRS) -> gpd.GeoDataFrame:
@@ -169,5 +182,7 @@ def _stored_layer(name: str, source: Source, crs: pyproj.CRS) -> gpd.GeoDataFram
     try:
         values = {each.name: stored_column(each.dtype, raw.values[each.name]) for each in columns}
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{source} holds a value of another type than was written: {error}") from None
+        raise DataError(
+            f"{source} holds a value of another type than was written: {one_line(error)}"
+        ) from None
     return contract_frame(name, values, raw.geometry, crs)

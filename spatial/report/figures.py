@@ -90,7 +90,7 @@ def costs(plan: Plan) -> list[Term]:
         rows = plan.layers[name]
         new = rows[rows["status"] != "existing"]
         prices = site.layer(sites).set_index("site_id")["cost_cny"]
-        known = new["site_id"].map(prices).dropna()
+        known = new["site_id"].map(prices).astype("float64").dropna()
         values = {"what": word(name), "of": len(new), "known": len(known), "sum": float(known.sum())}
         key = "cost_known" if len(known) == len(new) else "cost_partly" if len(known) else "cost_unknown"
         found.append(word(key, **values))
