@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,9 +77,43 @@ def alleyplan() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def shannan_plan(tmp_path_factory: pytest.TempPathFactory, alleyplan: Callable[..., object]) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that `make(folder)` writes once for every process of a test run: read it, never change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                make(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def shannan_plan(once: Callable[..., Path], alleyplan: Callable[..., object]) -> Path:
     """A written plan of the bundled township; read it, copy it, never change it."""
-    out = tmp_path_factory.mktemp("plans") / "shannan"
-    done = alleyplan("plan", SHANNAN, "--out", out)
-    assert done.returncode == 0, done.stderr
-    return out
+
+    def make(out: Path) -> None:
+        done = alleyplan("plan", SHANNAN, "--out", out)
+        assert done.returncode == 0, done.stderr
+
+    return once("shannan", make)
+
+
+@pytest.fixture(scope="session")
+def kotka_plan(
+    once: Callable[..., Path], alleyplan: Callable[..., object], place: Callable[..., Path]
+) -> Path:
+    """A written plan of a real town of 3,000 households; read it, copy it, never change it."""
+    folder = place("kotka-finland")
+
+    def make(out: Path) -> None:
+        done = alleyplan("plan", folder, "--out", out, "--set", "work.effort=quick")
+        assert done.returncode == 0, done.stderr
+
+    return once("kotka", make)

@@ -339,17 +339,14 @@ def test_audit_ends_with_1_where_a_fault_was_dropped(alleyplan, tmp_path):
 
 
 @pytest.mark.real
-def test_kotka_is_planned_and_its_cut_off_parts_are_faults(alleyplan, place, tmp_path):
-    out = tmp_path / "kotka"
-    done = alleyplan("plan", place("kotka-finland"), "--out", out, "--set", "work.effort=quick")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+def test_kotka_is_planned_and_its_cut_off_parts_are_faults(alleyplan, kotka_plan):
+    summary = json.loads((kotka_plan / "summary.json").read_text(encoding="utf-8"))
     faulty = [each for each in summary["faults"] if each["code"] == "grid-infeasible"]
     states = [each["state"] for each in summary["grids"]["parts"]]
     assert len(faulty) == states.count("infeasible") > 0
     assert "undecided" not in states
     assert all(each["remedy"] for each in faulty)
-    audit = alleyplan("audit", out)
+    audit = alleyplan("audit", kotka_plan)
     assert audit.returncode == 0, audit.stderr
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -592,17 +593,17 @@ def test_the_townships_branches_and_workers_are_in_one_piece(
             assert set(range(len(rows))) <= reached
 
 
-def test_kotka_is_cut_but_for_what_is_proved_impossible(place: Callable[[str], Path]) -> None:
-    chosen = read_settings(overrides=["work.effort=quick"])
-    plan = planned(read_site(place("kotka-finland"), chosen), chosen)
-    states = {each["households"]: each["state"] for each in plan.figures["parts"]}
+def test_kotka_is_cut_but_for_what_is_proved_impossible(kotka_plan: Path) -> None:
+    summary = json.loads((kotka_plan / "summary.json").read_text(encoding="utf-8"))
+    states = {each["households"]: each["state"] for each in summary["grids"]["parts"]}
     assert "undecided" not in states.values()
     assert {n: states[n] for n in (3, 5, 38)} == {3: "infeasible", 5: "infeasible", 38: "feasible"}
-    wrong = ~plan.grids["households"].between(30, 50)
+    grids = gpd.read_file(kotka_plan / "plan.gpkg", layer="grids")
+    wrong = ~grids["households"].between(30, 50)
     # Two parts, and 28 at one point whose only ways out lead past one household to 34 and to 35.
-    assert sorted(plan.grids.loc[wrong, "households"]) == [3, 5, 28]
-    assert (plan.grids["fault"].notna() == wrong).all()
-    told = [each for each in plan.remarks if each.code == "grid-infeasible"]
-    assert len(told) == 3 and all(each.ids and each.remedy for each in told)
-    assert sum("in a straight line" in each.remedy for each in told) == 2
-    assert plan.figures["contiguous_share"] == 1
+    assert sorted(grids.loc[wrong, "households"]) == [3, 5, 28]
+    assert (grids["fault"].notna() == wrong).all()
+    told = [each for each in summary["faults"] if each["code"] == "grid-infeasible"]
+    assert len(told) == 3 and all(each["ids"] and each["remedy"] for each in told)
+    assert sum("in a straight line" in each["remedy"] for each in told) == 2
+    assert summary["grids"]["contiguous_share"] == 1
