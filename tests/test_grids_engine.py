@@ -238,7 +238,9 @@ def test_a_place_that_cannot_be_cut_leaves_the_number_of_grids_alone(n_grids: in
     #                      └── 206 … 210      then two dead ends of five doors of five
     edges = [*path(206), (200, 206), *[(at, at + 1) for at in range(206, 210)]]
     answer = partition(
-        make_problem([2] * 200 + [1] + [5] * 10, edges), Grids(group_cost_m=0, n_grids=n_grids)
+        make_problem([2] * 200 + [1] + [5] * 10, edges),
+        Grids(group_cost_m=0, n_grids=n_grids),
+        effort="quick",
     )
     assert answer.state == ("infeasible",)
     assert len(answer.medoid) == (n_grids or 12)  # 5 households, and 446 in grids of about 40
@@ -445,14 +447,13 @@ def test_the_exhaustive_cut_agrees_with_trying_every_partition(case: tuple[GridP
 
 
 @pytest.mark.parametrize("group_cost_m", [0.0, 100.0])
-def test_a_thousand_households_are_feasible_and_near_their_bound(group_cost_m: float) -> None:
-    problem = near_tree(700, seed=1, groups=24)
+def test_many_households_are_feasible_and_near_their_bound(group_cost_m: float) -> None:
+    problem = near_tree(700 if group_cost_m == 0 else 350, seed=1, groups=24)
     limits = Grids(group_cost_m=group_cost_m)
-    answer = partition(problem, limits)
+    answer = partition(problem, limits, effort="quick")
     check(problem, answer, limits)
     assert set(answer.state) == {"feasible"}
-    if group_cost_m == 0:
-        assert answer.objective_m <= 1.04 * answer.bound_m
+    assert answer.objective_m <= (1.04 if group_cost_m == 0 else 1.1) * answer.bound_m
 
 
 @pytest.mark.long

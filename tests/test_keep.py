@@ -296,7 +296,7 @@ def test_what_stands_where_one_stood_keeps_its_code() -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 Run = Callable[..., Any]
-GRIDS = ("--only", "grids", "--json")
+GRIDS = ("--only", "grids", "--set", "work.effort=quick", "--json")
 
 
 @pytest.fixture

@@ -199,7 +199,8 @@ def _anneal_window(sub: Sub, window: _Window, terms: Terms, work: Work, heat: fl
 def _new_start(piece: Sub, now: Ints, terms: Terms, draw: int) -> Ints:
     """Other grids of a window, as many; those it has where no others were found."""
     K = int(now.max()) + 1
-    grid = start(piece, low=terms.low, high=terms.high, K=K, seed=draw, tries=_STARTS_TRIES)
+    sound = not any(fault_size(piece, now, terms.low, terms.high))
+    grid = start(piece, low=terms.low, high=terms.high, K=K, seed=draw, tries=_STARTS_TRIES, exact=sound)
     return grid if int(grid.max()) + 1 == K else now
 
 

@@ -236,7 +236,9 @@ def _cut_to_count(order, parent, weight, locked, low, high, K, bisections, cap):
     return piece, count
 
 
-def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int, enough: int = 0) -> Ints:
+def start(
+    sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int, enough: int = 0, exact: bool = True
+) -> Ints:
     """Cut a connected component into ``K`` grids in one piece each, within the limits if it can.
 
     Parameters
@@ -247,6 +249,8 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int, enoug
         Whole trees that may be cut, and mended, before the best so far is returned.
     enough : int
         Households in faulty grids that no plan goes below: trees that leave no more end the search.
+    exact : bool
+        Mend by exact cuts what trees leave wrong: long work where something is wrong in every plan.
 
     Returns
     -------
@@ -256,7 +260,8 @@ def start(sub: Sub, *, low: int, high: int, K: int, seed: int, tries: int, enoug
     best: Ints | None = None
     for attempt in range(tries):
         grid = _whole_cut(sub, low, high, K, seed * 1009 + attempt)
-        grid = _mend_all(sub, grid, low, high, K, seed * 1013 + 65537 * attempt)
+        draw = seed * 1013 + 65537 * attempt
+        grid = _mend_all(sub, grid, low, high, K, draw) if exact else _mend(sub, grid, low, high, draw)
         wrong_count = K > 0 and int(grid.max()) + 1 != K
         if best is None or (wrong_count, fault_size(sub, grid, low, high)) < (
             K > 0 and int(best.max()) + 1 != K,
