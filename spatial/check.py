@@ -8,7 +8,7 @@ limits of a grid, the sites against the numbers asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from spatial.crs import crs_name
 from spatial.errors import DataError, Remark, by_kind, doubt, fault
 from spatial.gaps import near_ends, told_parts
 from spatial.load import Reading, Site, examine_folder, write_layers, write_styles
-from spatial.load.facts import LayerFacts, spots_on
+from spatial.load.facts import LayerFacts, RasterFacts, spots_on
 from spatial.schema import LAYERS
 from spatial.settings import Settings
 
@@ -249,13 +249,25 @@ def check_lines(checked: Checked) -> Iterator[str]:
 
 def _layer_lines(facts: LayerFacts) -> Iterator[str]:
     yield f"{facts.layer} {LAYERS[facts.layer].zh}: {facts.source}"
-    if facts.n_rows is None:
-        return
     crs = f"{crs_name(facts.crs)} (by {facts.crs_by})" if facts.crs is not None else "CRS unknown"
     datum = f", datum {facts.datum} (by {facts.datum_by})" if facts.datum else ""
+    if facts.raster is not None:
+        yield f"    {_raster(facts.raster)}; {crs}{datum}"
+    if facts.n_rows is None:
+        return
     yield f"    {facts.n_rows:,} rows, {facts.n_used:,} used; {crs}{datum}; text {facts.encoding}"
     if facts.columns:
         yield "    columns: " + ", ".join(_column(name, facts) for name in facts.columns)
+
+
+def _raster(about: RasterFacts) -> str:
+    """Cells, band, heights and how much of the alleys they cover."""
+    size = f" of {about.cell_m[0]:.3g} x {about.cell_m[1]:.3g} m" if about.cell_m is not None else ""
+    band = f", band {about.band} of {about.bands}" if about.band is not None else f", {about.bands} bands"
+    text = f"{about.columns:,} x {about.rows:,} cells{size}{band}, {about.dtype}"
+    if about.low_m is not None and about.high_m is not None:
+        text += f"; {about.low_m:,.1f} to {about.high_m:,.1f} m high around the site"
+    return f"{text}; {about.share_alleys:.0%} of the alleys covered"
 
 
 def _column(name: str, facts: LayerFacts) -> str:
@@ -280,6 +292,7 @@ def _layer_json(facts: LayerFacts) -> Mapping[str, Any]:
         "encoding_by": facts.encoding_by,
         "columns": dict(facts.columns),
         "guessed": list(facts.guessed),
+        **({"raster": asdict(facts.raster)} if facts.raster is not None else {}),
     }
 
 

@@ -62,6 +62,7 @@ class InputLayer(Section):
     crs: str | None = None
     datum: Datum | None = None
     swap_xy: bool = False  # the file holds north first, then east
+    band: Positive | None = None  # of a raster, 1 is the first
     encoding: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)  # our name -> the file's name
     #: Of sites whose row does not say, as those of a drawing never do.

@@ -320,7 +320,7 @@ def _pace(book: Book, line: Any, length_m: float) -> float:
     minutes = 0.0
     for low_m, high_m in pairwise(heights_m):
         slope = (high_m - low_m) / (length_m / n) if length_m else 0.0
-        slope = slope if np.isfinite(slope) else 0.0
+        slope = min(max(slope, -1.0), 1.0) if np.isfinite(slope) else 0.0  # no alley is steeper
         for way in (slope, -slope):
             kmh = 6.0 * np.exp(-3.5 * abs(way + 0.05))
             minutes += 0.5 * 60.0 / (1000.0 * kmh) / n

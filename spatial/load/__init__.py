@@ -17,7 +17,7 @@ facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
 whereabouts  whether the layers lie together, and what would put a lost one among the others
 datums    which layers lie beside the others by the shift of a Chinese map
-elevation heights
+elevation heights, from the geotiff that holds them and the worldfile beside it
 store     ``site.gpkg`` of a plan folder
 """
 
@@ -144,11 +144,11 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
     crs, frames, said = _placed_layers(layers, broken=broken, max_access_m=settings.input.max_access_m)
     remarks += said
     elevation = None
-    if crs is not None and "elevation" in sources and "boundary" in frames:
+    if "elevation" in sources:
         from spatial.load.elevation import read_elevation
 
-        bounds = tuple(frames["boundary"].total_bounds)
-        elevation, said = read_elevation(sources["elevation"], crs, bounds, settings)
+        elevation, known, said = read_elevation(sources["elevation"], settings, crs, frames)
+        facts = (*facts, known)
         remarks += said
     inputs = hashed(folder, sources.values())
     remarks += _changed(before, stamps(sources.values()))
@@ -168,7 +168,6 @@ def _read_layers(
     layers, facts, remarks = {}, [], []
     for name, source in sources.items():
         if name == "elevation":
-            facts.append(LayerFacts(name, source))
             continue
         layer, known, said = read_layer(name, source, settings)
         if "buildings" not in sources and _are_footprints(known, settings):

@@ -15,9 +15,24 @@ from spatial.load.headings import guessed_columns
 from spatial.load.raw import RawLayer, Source
 from spatial.settings import InputLayer, Settings
 
-__all__ = ["LayerFacts", "layer_facts", "spots_on"]
+__all__ = ["LayerFacts", "RasterFacts", "layer_facts", "spots_on"]
 
 Objects = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """The cells of a raster and their heights."""
+
+    columns: int
+    rows: int
+    bands: int
+    band: int | None  # that was read, 1 is the first; None where it is not clear
+    dtype: str
+    cell_m: tuple[float, float] | None = None  # width and height; None where the raster lies elsewhere
+    low_m: float | None = None  # around the site
+    high_m: float | None = None
+    share_alleys: float = 0.0  # of their length
 
 
 @dataclass(frozen=True)
@@ -41,10 +56,11 @@ class LayerFacts:
     guessed: tuple[str, ...] = ()  # those of the columns that were found by an alias
     labels: Objects = field(default_factory=lambda: np.empty(0, dtype=object))  # (n_rows,) as in messages
     geometry: Objects = field(default_factory=lambda: np.empty(0, dtype=object))  # (n_rows,) as in the file
+    raster: RasterFacts | None = None  # of a raster that could be opened
 
     def places(self, crs: pyproj.CRS) -> tuple[Objects, Objects]:
         """Labels and a point in ``crs`` for each row that has a place, also of a faulty layer."""
-        if self.crs is None:
+        if self.crs is None or not len(self.geometry):
             return self.labels[:0], self.geometry[:0]
         able = ~(shapely.is_missing(self.geometry) | shapely.is_empty(self.geometry))
         with np.errstate(all="ignore"):

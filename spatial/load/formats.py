@@ -22,6 +22,8 @@ from spatial.load.osm import extract_layers, read_osm
 from spatial.load.raw import Choose, RawLayer, Source
 from spatial.load.shapefile import COMPANY, NAME_BYTES, beside_shapefile, read_shapefile
 from spatial.load.tables import read_csv, read_sheet, sheet_names
+from spatial.load.worldfile import COMPANY as RASTER_COMPANY
+from spatial.load.worldfile import beside_raster
 
 __all__ = [
     "ENDINGS",
@@ -102,7 +104,14 @@ _FORMATS = (
     _extract("OpenStreetMap in bzip2", ".osm.bz2", b"BZh"),
     _extract("OpenStreetMap in gzip", ".osm.gz", b"\x1f\x8b"),
     _extract("OpenStreetMap PBF", ".pbf", b"\0\0"),
-    Format("GeoTIFF", (".tif", ".tiff"), starts=_TIFF_STARTS, most_mb=1000),
+    Format(
+        "GeoTIFF",
+        (".tif", ".tiff"),
+        starts=_TIFF_STARTS,
+        most_mb=1000,
+        beside=beside_raster,
+        company=RASTER_COMPANY,
+    ),
 )
 #: Endings of the files that are read, in lower case.
 ENDINGS = tuple(ending for each in _FORMATS for ending in each.endings)

@@ -37,6 +37,22 @@ class Elevation:
     values: NDArray[np.float32]  # (rows, cols) [m], NaN where unknown
     transform: tuple[float, float, float, float, float, float]  # x = a·col + b·row + c, y = d·col + e·row + f
 
+    def heights_m(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Heights at places (n, 2), between the middles of four cells; NaN where one of them is not known."""
+        a, b, c, d, e, f = self.transform
+        col, row = np.linalg.solve([[a, b], [d, e]], (xy - [c, f]).T) - 0.5
+        rows, cols = self.values.shape
+        row0, col0 = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
+        inside = (row0 >= 0) & (col0 >= 0) & (row0 + 1 < rows) & (col0 + 1 < cols)
+        height_m = np.full(len(xy), np.nan)
+        r, k = row0[inside], col0[inside]
+        dy, dx = row[inside] - r, col[inside] - k
+        cell = self.values.astype(np.float64)
+        height_m[inside] = (1 - dy) * ((1 - dx) * cell[r, k] + dx * cell[r, k + 1]) + dy * (
+            (1 - dx) * cell[r + 1, k] + dx * cell[r + 1, k + 1]
+        )
+        return height_m
+
 
 @dataclass(frozen=True)
 class Site:

@@ -27,6 +27,7 @@ __all__ = ["FLAT_MIN_PER_M", "in_minutes", "minutes_per_m"]
 Floats = NDArray[np.float64]
 
 STEPS_KMH = 2.0
+STEEPEST = 1.0  # nobody walks what is steeper: a roof, a spike or a hole in the raster
 PIECE_M = 10.0  # heights are read at least so often along an edge
 FLAT_MIN_PER_M = 60.0 / (6000.0 * float(np.exp(-3.5 * 0.05)))
 
@@ -35,7 +36,8 @@ def minutes_per_m(network: AlleyNetwork, elevation: Elevation | None) -> Floats:
     """How long a metre of each edge takes, there and back on average: (m,) of minutes.
 
     Heights are read at the ends of equal pieces of at most 10 m, between the four cells around; a piece
-    without a height counts as flat, and so does everything without a raster.
+    without a height counts as flat, and so does everything without a raster; steeper than 1 in 1 counts as
+    1 in 1.
     """
     pace = np.full(len(network.edge_length_m), FLAT_MIN_PER_M)
     if elevation is not None:
@@ -67,11 +69,11 @@ def _on_slopes(network: AlleyNetwork, elevation: Elevation) -> Floats:
     first = np.concatenate([[0], np.cumsum(n_pieces + 1)[:-1]])
     share = (np.arange(len(edge)) - first[edge]) / n_pieces[edge]
     points = shapely.line_interpolate_point(network.edge_lines[edge], share, normalized=True)
-    height_m = _heights(elevation, shapely.get_coordinates(points))
+    height_m = elevation.heights_m(shapely.get_coordinates(points))
     within = edge[1:] == edge[:-1]
     piece_m = (length_m / n_pieces)[edge[:-1]]
     slope = np.divide(np.diff(height_m), piece_m, out=np.zeros(len(piece_m)), where=piece_m > 0)
-    slope = np.where(np.isfinite(slope), slope, 0.0)
+    slope = np.clip(np.where(np.isfinite(slope), slope, 0.0), -STEEPEST, STEEPEST)
     pace = np.bincount(edge[:-1][within], _tobler(slope[within]), minlength=len(length_m))
     return pace / n_pieces
 
@@ -80,20 +82,3 @@ def _tobler(slope: Floats) -> Floats:
     """Minutes per metre on a slope, the mean of up and down."""
     there, back = (6000.0 * np.exp(-3.5 * np.abs(way + 0.05)) / 60.0 for way in (slope, -slope))
     return (1.0 / there + 1.0 / back) / 2.0
-
-
-def _heights(elevation: Elevation, xy: Floats) -> Floats:
-    """Heights between the middles of the four cells around each place; NaN where one is not known."""
-    a, b, c, d, e, f = elevation.transform
-    col, row = np.linalg.solve([[a, b], [d, e]], (xy - [c, f]).T) - 0.5
-    rows, cols = elevation.values.shape
-    row0, col0 = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
-    inside = (row0 >= 0) & (col0 >= 0) & (row0 + 1 < rows) & (col0 + 1 < cols)
-    height_m = np.full(len(xy), np.nan)
-    r, k = row0[inside], col0[inside]
-    dy, dx = row[inside] - r, col[inside] - k
-    cell = elevation.values.astype(np.float64)
-    height_m[inside] = (1 - dy) * ((1 - dx) * cell[r, k] + dx * cell[r, k + 1]) + dy * (
-        (1 - dx) * cell[r + 1, k] + dx * cell[r + 1, k + 1]
-    )
-    return height_m
