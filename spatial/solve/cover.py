@@ -6,7 +6,8 @@ a network cost the solver little.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy import sparse
 
 from spatial.errors import InfeasibleError
 from spatial.settings import Effort
+from spatial.solve.annealing import Covering, annealed_along, with_number
+from spatial.solve.cover_prices import bounds_along
 from spatial.solve.program import Program, relaxed_along, solve_program
 from spatial.solve.reduce import reduced_cover
 from spatial.solve.sides import Sides
@@ -42,6 +45,9 @@ SAME_WEIGHT = 1e-6  # a weight short of the target by less has reached it
 SAME_SHARE = 1e-10  # of the value: what adding up loses
 ENOUGH = 0.0005  # a share by which a point of a curve may fall short of its bound without a search
 FEW_SHARED = 150  # sites in shares, among which the best are sought
+MANY_SHARED, MANY_SHARE = 600, 0.02  # sites in shares, and of all: with more, the relaxation is left
+# Points that fall short by a share, and the rounds there and back.
+ANNEALED = ((0.001, 6), (0.0015, 16), (0.0018, 24))
 MANY_SITES = 10_000  # with more, the search begins with what the relaxation takes whole
 WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
@@ -143,7 +149,9 @@ def cover_curve(
 
     The relaxation goes from the greatest number to the least, each time from where it was. What it takes
     whole is taken; of the sites it takes in shares those that add most, and where that falls short of the
-    bound and they are few the best are sought.
+    bound and they are few the best are sought. Where they are many the bounds come from
+    :mod:`spatial.solve.cover_prices`. Choices that still fall short are bettered by
+    :mod:`spatial.solve.annealing`, unless something else must be kept to.
 
     Parameters
     ----------
@@ -161,17 +169,57 @@ def cover_curve(
     weight = np.asarray(weight, dtype=np.float64)
     sides = Sides.none(covers.shape[1]) if sides is None else sides
     task = _task(covers, weight, fixed, barred, sides)
-    n_sites, done = len(task.sites), float(weight[task.done].sum())
-    program = _most(task, sides, int(numbers[-1]))
-    limits = np.minimum(numbers, n_sites).astype(np.float64)
+    points = list(_along(covers, weight, task, sides, numbers, seed))[::-1]
+    already = float(weight[task.done].sum())
+    if not len(sides.left(task.sites, task.fixed).most):
+        points = _bettered(task, numbers, points, already=already, seed=seed)
     found = []
-    along = relaxed_along(program, limits[::-1], row=task.rows.shape[0], seed=seed)
-    for n, point in zip(numbers[::-1].tolist(), along, strict=True):
+    for point in points:
+        chosen = task.fixed.copy()
+        chosen[task.sites] |= point.picked
+        value = float(weight[covered(covers, chosen)].sum())
+        bound = already + point.bound
+        bound = value if bound - value <= SAME_SHARE * value else bound
+        gap = gap_between(value, bound, sense="max")
+        found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False))
+    return found
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A choice among the free sites, and a bound on the weight that such choices cover besides."""
+
+    picked: BoolArray
+    bound: float  # infinite: not known
+    price: float  # what one site more or less is worth about
+
+
+def _along(
+    covers: sparse.csr_array, weight: FloatArray, task: _Task, sides: Sides, numbers: IntArray, seed: int
+) -> Iterator[_Point]:
+    """Choices by the relaxation, from the greatest number to the least.
+
+    It takes too long where sites are so dense that it takes many in shares: the points behind such a one are
+    left open.
+    """
+    n_rows, n_sites = task.rows.shape
+    covering, limits = Covering.of(task.rows, task.weight), np.minimum(numbers, n_sites)[::-1]
+    program, n_sides = _most(task, sides, int(limits[0])), len(sides.left(task.sites, task.fixed).most)
+    along = relaxed_along(program, limits.astype(np.float64), row=n_rows, seed=seed)
+    all_of_it, done = float(task.weight.sum()), float(weight[task.done].sum())
+    picked, many = np.zeros(n_sites, dtype=bool), False
+    for n in limits.tolist():
+        if many:
+            picked = with_number(covering, picked, min(n, int(picked.sum())))
+            full = covering.value(picked) >= all_of_it * (1 - SAME_SHARE)
+            yield _Point(picked, all_of_it if full else np.inf if n else 0.0, 0.0)
+            continue
+        relaxed = next(along)
         taken, shared = (np.zeros(covers.shape[1], dtype=bool) for _ in range(2))
-        taken[task.sites] = point.x[:n_sites] > 1 - WHOLE
-        shared[task.sites] = (point.x[:n_sites] > WHOLE) & ~taken[task.sites]
+        taken[task.sites] = relaxed.x[:n_sites] > 1 - WHOLE
+        shared[task.sites] = (relaxed.x[:n_sites] > WHOLE) & ~taken[task.sites]
         chosen, left = task.fixed | taken, n - int(taken.sum())
-        bound = done - point.bound
+        bound = done - relaxed.bound
         if shared.any():
             chosen = _filled(covers, weight, chosen, shared, sides, left)
         short = bound - float(weight[covered(covers, chosen)].sum())
@@ -179,11 +227,34 @@ def cover_curve(
             rest = _task(covers, weight, task.fixed | taken, ~shared, sides)
             better = _max_cover(covers, weight, rest, sides, left, effort="quick", seed=seed).chosen
             chosen = max(chosen, better, key=lambda each: float(weight[covered(covers, each)].sum()))
-        value = float(weight[covered(covers, chosen)].sum())
-        bound = value if bound - value <= SAME_SHARE * value else bound
-        gap = gap_between(value, bound, sense="max")
-        found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False))
-    return found[::-1]
+        many = n_sides == 0 and shared.sum() > max(MANY_SHARED, MANY_SHARE * n_sites)
+        picked = (chosen & ~task.fixed)[task.sites]
+        yield _Point(picked, -relaxed.bound, relaxed.price)
+
+
+def _bettered(
+    task: _Task, numbers: IntArray, points: list[_Point], *, already: float, seed: int
+) -> list[_Point]:
+    """The points: bounds where there are none, and choices that fall short of them annealed."""
+    covering = Covering.of(task.rows, task.weight)
+    points, numbers = points.copy(), np.minimum(numbers, len(task.sites))
+    unknown = [at for at, each in enumerate(points) if np.isinf(each.bound)]
+    if unknown:
+        bounds = bounds_along(task.rows, task.weight, numbers[unknown])
+        for at, bound, price in zip(unknown, bounds.bound.tolist(), bounds.price.tolist(), strict=True):
+            points[at] = replace(points[at], bound=bound, price=price)
+    bound, price = (np.array([getattr(each, name) for each in points]) for name in ("bound", "price"))
+    choices = [each.picked for each in points]
+    for share, rounds in ANNEALED:
+        enough = (1 - share) * (already + bound) - already
+        short = [at for at, each in enumerate(choices) if covering.value(each) < enough[at]]
+        few = [choices[at] for at in short]
+        better = annealed_along(
+            covering, few, numbers[short], price=price[short], enough=enough[short], rounds=rounds, seed=seed
+        )
+        for at, picked in zip(short, better, strict=True):
+            choices[at] = picked
+    return [replace(each, picked=picked) for each, picked in zip(points, choices, strict=True)]
 
 
 def _filled(
