@@ -20,7 +20,7 @@ import shapely
 
 from spatial.crs import crs_name
 from spatial.errors import DataError, Remark, by_kind, doubt, fault
-from spatial.gaps import near_ends, told_parts
+from spatial.gaps import near_ends, road_edges, told_parts
 from spatial.load import Reading, Site, examine_folder, write_layers, write_styles
 from spatial.load.facts import LayerFacts, RasterFacts, spots_on
 from spatial.schema import LAYERS
@@ -126,7 +126,7 @@ def _of_network(site: Site, settings: Settings) -> list[Remark]:
         network = build_network(site, settings)
     except DataError as error:
         return [fault("network-refused", str(error), layer="alleys")]
-    remarks = [*network.remarks, *near_ends(network)]
+    remarks = [*network.remarks, *near_ends(network), *road_edges(network)]
     if "households" in site.layers:
         remarks += _of_households(site, network, settings)
     for layer, wanted, reach_m in (

@@ -22,7 +22,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from spatial.errors import AlleyplanError, DataError, Remark, fault
+from spatial.errors import AlleyplanError, DataError, Remark, doubt, fault
 from spatial.publish import amending, publishing, replace_file
 
 __all__ = ["main"]
@@ -436,6 +436,7 @@ def _compiled() -> bool:
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────
 
 _KINDS = ("fault", "doubt", "note")
+_MOST_DOUBTS = 8  # in the terminal, below a plan
 
 
 def _say(text: str) -> None:
@@ -457,9 +458,6 @@ def _tell_faults(faults: Sequence[dict[str, Any]]) -> None:
 
 def _tell_plan(summary: Mapping[str, Any]) -> None:
     """The plan in a few lines: each figure with its bound, then what it could not keep."""
-    for each in summary["doubts"]:
-        if each["code"] == "households-estimated":
-            _say(f"doubt: {each['message']} – {each['remedy']}")
     if grids := summary["grids"]:
         _say(
             f"grids: {grids['n']} of {grids['min']}–{grids['max']} households, "
@@ -493,6 +491,9 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
             f"{figures['limit']:g} {unit} (gap {_gap(figures)})"
         )
     _tell_faults(summary["faults"])
+    for each in summary["doubts"][:_MOST_DOUBTS]:  # a guess that nobody reads is a guess in silence
+        where = {name: each[name] for name in ("layer", "column", "ids", "remedy")}
+        _tell([doubt(each["code"], each["message"], **where)])
     if summary["doubts"] or summary["notes"]:
         _say(f"{len(summary['doubts'])} doubts and {len(summary['notes'])} notes stand in summary.json")
 

@@ -79,6 +79,20 @@ def test_an_end_on_another_level_or_of_a_bent_alley_is_no_gap(lane):
     assert "ends-near" not in found(lane)
 
 
+def test_edges_of_roads_are_no_alleys(lane):
+    middles = [line((0, 0), (200, 0)), line((100, 0), (100, 90)), line((100, 90), (180, 140))]
+    put(lane, "alleys", middles)
+    assert "alleys-are-edges" not in found(lane)
+    put(lane, "alleys", [each.offset_curve(side) for each in middles for side in (2, -2)])
+    told = found(lane)["alleys-are-edges"]
+    assert told.message.startswith("100% of their length runs within 12 m beside another line")
+
+
+def test_blocks_of_houses_lie_farther_apart_than_the_edges_of_a_road(lane):
+    put(lane, "alleys", [line((0, 14 * n), (200, 14 * n)) for n in range(6)] + [line((0, 0), (0, 70))])
+    assert "alleys-are-edges" not in found(lane)
+
+
 def test_a_short_stub_is_no_gap(lane):
     put(lane, "alleys", [line((0, 0), (200, 0)), line((100, 0), (100, 1.5))], alley_id=["A1", "A2"])
     assert "ends-near" not in found(lane)
