@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from spatial.errors import Remark, doubt
+from spatial.errors import Remark, doubt, one_line
 from spatial.settings import Grids
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _ways_over(network: AlleyNetwork, parts: Ints) -> Iterator[tuple[float, list
         k = int(away_m.argmin())
         way = shapely.shortest_line(here[mine[k]], tree.geometries[theirs[k]])
         ends = [(x, y) for x, y in shapely.get_coordinates(way).tolist()]
-        yield float(away_m[k]), ends, str(names[network.edge_alley[main[theirs[k]]]])
+        yield float(away_m[k]), ends, one_line(names[network.edge_alley[main[theirs[k]]]])
 
 
 def _called(
@@ -193,7 +193,7 @@ def _called(
     alley = str(longest["alley_id"])
     if pd.notna(longest["name"]):
         alley = f"{longest['name']} ({alley})"
-    who = "、".join(groups[:3]) if groups else alley
+    who = one_line("、".join(groups[:3]) if groups else alley)
     n = len(length_m)
     return who, f"{n} alley{'s' * (n > 1)} of {length_m.sum():,.0f} m"
 

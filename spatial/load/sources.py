@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from spatial.errors import DataError, Remark, doubt, fault, note, one_line
@@ -249,15 +249,9 @@ def _perhaps_meant(
 
     Nothing is taken because of it: of 道路.shp and 道路_final(2).shp only a person knows which is right.
     """
-    below = (
-        Source(path)
-        for inner in _data_files(folder)
-        if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("__")
-        for path in itertools.islice(sorted(inner.iterdir()), _MOST_LOOKED_AT)
-        if is_read(path) and not path.name.startswith((".", "~"))
-    )
     told: list[Remark] = []
-    for source in itertools.chain((each for each in unread if isinstance(each, Source)), below):
+    beside = (each for each in unread if isinstance(each, Source))
+    for source in itertools.chain(beside, map(Source, _files_below(folder))):
         name = _speaks_of(source)
         if name is None or (name in stated and stated[name].file) or not _holds(name, source):
             continue
@@ -269,6 +263,19 @@ def _perhaps_meant(
         remedy += f', layer = "{source.table}"' if source.table else ""
         told.append(doubt("layer-perhaps", text, layer=name, remedy=remedy))
     return told[:_MOST_LISTED]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files one folder below that could be read, the first of each folder."""
+    for inner in _data_files(folder):
+        if not inner.is_dir() or inner.is_symlink() or inner.name.startswith("__"):
+            continue
+        try:
+            there = sorted(inner.iterdir())
+        except OSError:  # not ours to read
+            continue
+        readable = (each for each in there if is_read(each) and not each.name.startswith((".", "~")))
+        yield from itertools.islice(readable, _MOST_LOOKED_AT)
 
 
 def _speaks_of(source: Source) -> str | None:
