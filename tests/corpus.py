@@ -587,12 +587,12 @@ case("crs-local", edit("alleys", lambda d: d.update(crs=named(
 case(
     "crs-names-a-file",
     edit("alleys", lambda d: d.update(crs=named("+proj=longlat +nadgrids=../pipe +type=crs"))),
-    "files of its own",
+    "alleys",
 )
 case(
     "crs-names-a-url",
     edit("alleys", lambda d: d.update(crs=named("+init=http://127.0.0.1:9/x:1"))),
-    "files of its own",
+    "alleys",
 )
 case("crs-endless", edit("alleys", lambda d: d.update(crs=named("PROJCS[" * 200_000))), "alleys")
 case("degrees-labelled-metres", edit("alleys", lambda d: degrees(d)), "alleys")
@@ -630,7 +630,7 @@ def degrees(document: dict[str, Any]) -> None:
 for name, text, phrase in (
     ("no-toml", "[lamps\n", "not valid TOML"),
     ("unknown-key", "[lamps]\nn_lmaps = 3", "n_lamps"),
-    ("unknown-section", "[lamp]\nn_lamps = 3", "lamp is not a known setting"),
+    ("unknown-section", "[lamp]\nn_lamps = 3", "is not a known setting"),
     ("wrong-type", '[lamps]\nn_lamps = "many"', "lamps.n_lamps"),
     ("section-is-a-number", "lamps = 3", "lamps"),
     ("minimum-above-maximum", "[grids]\nmin_households = 60", "min_households"),
