@@ -139,7 +139,8 @@ def audit(folder: PlanFolder, as_json: AsJson = False) -> None:
     recounted = _recount(folder, quiet=as_json)
     if as_json:
         differences = [each.to_json() for each in recounted.faults]
-        _print_json({"agrees": not differences, "differences": differences, "recounted": recounted.figures})
+        found = {"recounted": recounted.figures, "bounds_proved": recounted.bounds}
+        _print_json({"agrees": not differences, "differences": differences, **found})
     raise typer.Exit(1 if recounted.faults else 0)
 
 
@@ -365,6 +366,10 @@ def _recount(folder: Path, *, quiet: bool = False) -> Any:
         for section, figures in recounted.figures.items():
             shown = (f"{name} {_figure(value)}" for name, value in figures.items())
             _say(f"recounted {section}: {', '.join(shown)}")
+        for section, bounds in recounted.bounds.items():
+            for name, own in bounds.items():
+                how = "held against the value only" if own is None else f"kept prices prove {_figure(own)}"
+                _say(f"bound {section}.{name}: {how}")
         _tell(recounted.faults)
         n = len(recounted.faults)
         _say(f"{n} differences" if n else f"{folder}: the recount agrees with every figure")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from pytest import approx
 from shapely.geometry import LineString, Point
 
 from spatial.audit import recount
-from spatial.audit.book import read_book
+from spatial.audit.book import Book, read_book
 from spatial.audit.lamp_bound import bought, proved
 from spatial.audit.light import recount_light
 from spatial.audit.worth import recount_worth
@@ -30,6 +33,7 @@ from spatial.siting.candidates import at_most_one, too_near
 from spatial.siting.ways import ways_home
 from spatial.siting.weights import worth_of_light
 from tests.drawn import layer
+from tests.tampering import change_summary
 from tests.test_siting import place
 
 
@@ -260,4 +264,69 @@ def test_prices_prove_the_bound_of_a_budget_anew(tmp_path: Path) -> None:
     book = read_book(tmp_path)
     light, worth = recount_light(book), recount_worth(book)
     own, said = proved(book, light, worth), plan.summary["lamps"]
+    assert own is not None
     assert said["worth"] - 1e-6 <= own <= 1.01 * said["bound_worth"]
+
+
+# ── bounds proved anew where sites exclude each other, or boards ask for a lamp ──────────────────────
+
+
+def proofs_of(folder: Path, *overrides: str) -> tuple[Path, Book, float, float]:
+    """A plan as written, its worth, and what the prices of its folder prove."""
+    write_sample(folder / "site", n_households=400)
+    settings = read_settings(folder / "site" / "plan.toml", overrides=("work.effort=quick", *overrides))
+    parts = ("boards", "lamps") if any("boards" in each for each in overrides) else ("lamps",)
+    plan = make_plan(read_site(folder / "site", settings), settings, only=parts)
+    write_plan(plan, folder)
+    book = read_book(folder)
+    own = proved(book, recount_light(book), recount_worth(book))
+    assert own is not None
+    return folder, book, plan.summary["lamps"]["worth"], own
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Book, float, float]:
+    return proofs_of(tmp_path_factory.mktemp("apart"), "lamps.n_lamps=50", "lamps.apart_m=25")
+
+
+def test_prices_prove_the_bound_of_lamps_that_stand_apart(apart: tuple[Path, Book, float, float]) -> None:
+    """The sets of sites too near to each other are priced; without them less is proved."""
+    folder, book, worth, own = apart
+    assert worth - 1e-6 <= own <= 1.02 * worth
+    bare = replace(book, bounds={key: each for key, each in book.bounds.items() if "apart" not in key})
+    without = proved(bare, recount_light(book), recount_worth(book))
+    assert without is not None
+    assert without > own + 10
+    audit = recount(folder)
+    assert audit.faults == ()
+    assert audit.bounds == {"lamps": {"bound_worth": own, "curve": None}}
+
+
+def test_a_set_of_sites_that_are_not_too_near_proves_nothing(
+    apart: tuple[Path, Book, float, float], tmp_path: Path
+) -> None:
+    folder, book, worth, own = apart
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    bounds = dict(book.bounds)
+    bounds["lamps_apart_set"] = np.zeros_like(bounds["lamps_apart_set"])  # one set of them all
+    bounds["lamps_apart_price"] = bounds["lamps_apart_price"][:1]
+    forged = proved(replace(book, bounds=bounds), recount_light(book), recount_worth(book))
+    assert forged is not None
+    assert forged > own + 1e-3
+    said = {"bound_m": worth, "bound_worth": worth, "gap": 0.0, "bound_by": "LP duals"}
+    np.savez_compressed(copy / "bounds.npz", **bounds)
+    change_summary(copy, lambda each: each["lamps"].update(said))
+    assert {each.code for each in recount(copy).faults} == {"bound-unproven"}
+
+
+def test_prices_prove_the_bound_of_lamps_that_boards_need(tmp_path: Path) -> None:
+    overrides = ("lamps.n_lamps=25", "boards.n_boards=8", "boards.lit_at_night=require")
+    folder, book, worth, own = proofs_of(tmp_path, *overrides)
+    assert worth - 1e-6 <= own <= 1.02 * worth
+    paid = book.bounds["lamps_shown_price"]
+    assert (paid <= 0).all()
+    assert paid.any()
+    audit = recount(folder)
+    assert audit.faults == ()
+    said = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["boards"]
+    assert audit.bounds["boards"]["bound_served"] >= said["households_served"]

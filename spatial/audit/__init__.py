@@ -20,7 +20,7 @@ from spatial.audit.areas import area_faults
 from spatial.audit.barriers import barrier_faults
 from spatial.audit.boards import board_faults
 from spatial.audit.book import Book, read_book, shape_faults
-from spatial.audit.bound import bound_faults
+from spatial.audit.bound import bound_faults, recount_bound
 from spatial.audit.declared import declared_faults
 from spatial.audit.exclusive import exclusive_faults, find_enclaves, ordinary_book
 from spatial.audit.facilities import facility_faults
@@ -39,10 +39,15 @@ __all__ = ["Audit", "audit_plan", "recount"]
 
 @dataclass(frozen=True)
 class Audit:
-    """What a recount found: ``faults``, empty where all agrees, and the recounted ``figures`` by section."""
+    """What a recount found: ``faults``, empty where all agrees, and the recounted ``figures`` by section.
+
+    ``bounds`` are what is proved anew without any solver, by section and name; None is a bound that was held
+    against the value only.
+    """
 
     faults: tuple[Remark, ...]
     figures: Mapping[str, Mapping[str, Any]]
+    bounds: Mapping[str, Mapping[str, float | None]]
 
     def __repr__(self) -> str:
         sections = ", ".join(self.figures) or "nothing"
@@ -75,13 +80,14 @@ def recount(folder: Path) -> Audit:
     book = read_book(folder)
     faults = list(shape_faults(book))
     figures: dict[str, Mapping[str, Any]] = {}
+    bounds: dict[str, Mapping[str, float | None]] = {}
     if faults:
-        return Audit(tuple(faults), figures)
+        return Audit(tuple(faults), figures, bounds)
     lit_m = None
     if book.has("lamps"):
         light = recount_light(book)
         lit_m = light.lit_m(light.shining)
-        remarks, figures["lamps"] = lamp_faults(book, light)
+        remarks, figures["lamps"], bounds["lamps"] = lamp_faults(book, light)
         faults += remarks
         if "households" in book.layers:
             faults += home_faults(book, light)
@@ -89,19 +95,19 @@ def recount(folder: Path) -> Audit:
     if "households" in book.layers:
         faults += roster_faults(book)
     if book.has("grids"):
-        remarks, figures["grids"] = _grids(book)
+        remarks, figures["grids"], bounds["grids"] = _grids(book)
         faults += remarks
     if book.has("boards"):
-        remarks, figures["boards"] = board_faults(book)
+        remarks, figures["boards"], bounds["boards"] = board_faults(book)
         faults += remarks
     if book.has("facilities"):
-        remarks, figures["facilities"] = facility_faults(book)
+        remarks, figures["facilities"], bounds["facilities"] = facility_faults(book)
         faults += remarks
-    return Audit(tuple(faults), {name: figures[name] for name in sorted(figures)})
+    return Audit(tuple(faults), dict(sorted(figures.items())), dict(sorted(bounds.items())))
 
 
-def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
-    """The recount of the grids; nothing where rows name households or grids that don't exist."""
+def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any], Mapping[str, float | None]]:
+    """The recount of the grids and their bound; nothing where rows name what doesn't exist."""
     enclaves = find_enclaves(book)
     faults, own = exclusive_faults(book, enclaves)
     faults += area_faults(book)
@@ -109,7 +115,7 @@ def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
     ordinary = ordinary_book(book, enclaves)
     roster = make_roster(ordinary)
     if roster is None:
-        return faults, own
+        return faults, own, {}
     count = count_grids(ordinary, roster)
     remarks, figures = grid_faults(ordinary, roster, count)
     rivals, against = rival_faults(ordinary, roster, count)
@@ -119,5 +125,6 @@ def _grids(book: Book) -> tuple[list[Remark], Mapping[str, Any]]:
     faults += barrier_faults(ordinary, roster)
     faults += level_faults(ordinary, roster)
     faults += declared_faults(ordinary, roster, count)
-    faults += bound_faults(ordinary, roster, count)
-    return faults, {**figures, **against, **own}
+    bound_m = recount_bound(ordinary, roster, count)
+    faults += bound_faults(ordinary, bound_m)
+    return faults, {**figures, **against, **own}, {"bound_m": bound_m}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import shapely
@@ -12,12 +12,12 @@ from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, say
 from spatial.audit.light import recount_usable
 from spatial.audit.night import lit_places
-from spatial.audit.walk_bound import Choosing, least_walk
+from spatial.audit.walk_bound import Choosing, least_walk, most_served
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark, fault
 from spatial.network import doors, snap_points
 
-__all__ = ["board_bound_faults", "proved_walk_m"]
+__all__ = ["board_bound_faults", "proved_bounds"]
 
 MOST_SITES = 2000  # walks from more sites than these take minutes; the bound is held against the value only
 CHUNK = 64
@@ -26,8 +26,11 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def board_bound_faults(book: Book) -> Iterator[Remark]:
-    """Bounds that the plan is better than, and a bound of the walk that its prices don't prove."""
+def board_bound_faults(book: Book, own: Mapping[str, float | None]) -> Iterator[Remark]:
+    """Bounds that the plan is better than, and a bound of the walk that its prices don't prove.
+
+    ``own`` are the bounds of :func:`proved_bounds`.
+    """
     said = book.summary["boards"]
     served, at_most = said["households_served"], said["bound_served"]
     if at_most is not None and served > at_most:
@@ -40,20 +43,26 @@ def board_bound_faults(book: Book) -> Iterator[Remark]:
     if total_m < at_least_m - slack_m:
         text = f"the walks add up to {say(total_m)} m, the bound says at least {say(at_least_m)}"
         yield fault("bound-broken", text, layer="summary", column="boards.bound_household_m")
-    few = len(book.site.layer("board_sites")) <= MOST_SITES
-    if few and said["bound_by"].startswith("Lagrangian") and "boards_far_price_m" in book.bounds:
-        own_m = proved_walk_m(book)
-        if at_least_m > own_m + slack_m:
-            text = f"the summary says {say(at_least_m)}, the prices in bounds.npz prove only {say(own_m)}"
-            yield fault("bound-unproven", text, layer="summary", column="boards.bound_household_m")
+    own_m = own["bound_household_m"]
+    if said["bound_by"].startswith("Lagrangian") and own_m is not None and at_least_m > own_m + slack_m:
+        text = f"the summary says {say(at_least_m)}, the prices in bounds.npz prove only {say(own_m)}"
+        yield fault("bound-unproven", text, layer="summary", column="boards.bound_household_m")
 
 
-def proved_walk_m(book: Book) -> float:
-    """No boards that serve as many and leave no more without a way walk less than this in all. [m]"""
+def proved_bounds(book: Book) -> dict[str, float | None]:
+    """What the prices in bounds.npz prove of the boards, None where there are none or walks are too many.
+
+    ``bound_household_m``: no boards that serve as many and leave no more without a way walk less than this
+    in all. ``bound_served``: no boards serve more households. Distances between boards, one in each grid and
+    the like are left out: that can only make the bounds weaker.
+    """
+    walks = {"bound_household_m"} if book.summary["boards"]["bound_household_m"] is not None else set()
+    found: dict[str, float | None] = dict.fromkeys(sorted(walks | {"bound_served"}))
+    if "boards_served_price" not in book.bounds or len(book.site.layer("board_sites")) > MOST_SITES:
+        return found
     settings, served = book.settings.boards, book.summary["boards"]["households_served"]
     status = book.site.layer("board_sites")["status"].to_numpy(object)
     households = book.site.layer("households")["households"].to_numpy(float)
-    price_m, far_m = book.bounds["boards_price_m"], float(book.bounds["boards_far_price_m"][0])
     walk_m = _walks_m(book)
     longest_m = max(float(walk_m.max(where=np.isfinite(walk_m), initial=0.0)), settings.walk_m)
     task = Choosing(
@@ -66,7 +75,13 @@ def proved_walk_m(book: Book) -> float:
         served=served,
     )
     served_price, left_out = book.bounds["boards_served_price"], ~_has_board(book)
-    return least_walk(task, price_m, far_m, served_price, longest=longest_m, left_out=left_out)
+    found["bound_served"] = most_served(task, served_price)
+    if "boards_far_price_m" in book.bounds:
+        price_m, far_m = book.bounds["boards_price_m"], float(book.bounds["boards_far_price_m"][0])
+        found["bound_household_m"] = least_walk(
+            task, price_m, far_m, served_price, longest=longest_m, left_out=left_out
+        )
+    return found
 
 
 def unusable(book: Book) -> Bools:

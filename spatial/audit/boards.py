@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from spatial.audit.board_bound import board_bound_faults, unusable
+from spatial.audit.board_bound import board_bound_faults, proved_bounds, unusable
 from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, column_differs, figures_differ, rows_that, say
 from spatial.audit.night import lit_places
@@ -38,11 +38,11 @@ class _Walked:
     board: Ints  # row of the board that the plan names, −1 none
 
 
-def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
-    """Every difference in the boards' part of a plan, and its figures recounted."""
+def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any], dict[str, float | None]]:
+    """Every difference in the boards' part of a plan, its figures recounted, and its bounds proved anew."""
     boards, said = book.layers["boards"], book.summary["boards"]
     walked = _recount_walks(book)
-    figures = _figures(book, walked)
+    figures, own = _figures(book, walked), proved_bounds(book)
     ids = boards["site_id"]
     at = "boards.households_served"
     remarks = [
@@ -54,10 +54,10 @@ def board_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
         *_apart_faults(book),
         *_per_grid_faults(book),
         *_night_faults(book),
-        *board_bound_faults(book),
+        *board_bound_faults(book, own),
         *figures_differ("boards", said, figures),
     ]
-    return remarks, figures
+    return remarks, figures, own
 
 
 def _recount_walks(book: Book) -> _Walked:

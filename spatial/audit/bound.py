@@ -45,8 +45,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def bound_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Remark]:
-    """A bound that the prices don't prove, or that the plan is better than."""
+def bound_faults(book: Book, own_m: float | None) -> Iterator[Remark]:
+    """A bound that the prices don't prove, see :func:`recount_bound`, or that the plan is better than."""
     said = book.summary["grids"]
     bound_m, objective_m = said.get("bound_m"), said.get("objective_m")
     if bound_m is None or objective_m is None:
@@ -55,7 +55,6 @@ def bound_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Remar
     if bound_m > objective_m + slack_m:
         text = f"the bound {say(bound_m)} is above the objective {say(objective_m)}"
         yield fault("bound-broken", text, layer="summary", column="grids.bound_m")
-    own_m = recount_bound(book, roster, count)
     if own_m is not None and bound_m > own_m + slack_m:
         text = f"the summary says {say(bound_m)}, the prices in bounds.npz prove only {say(own_m)}"
         yield fault("bound-unproven", text, layer="summary", column="grids.bound_m")

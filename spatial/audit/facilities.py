@@ -19,6 +19,7 @@ from spatial.audit.walk_bound import (
     Choosing,
     least_walk,
     least_walk_with_room,
+    most_served,
     most_served_with_room,
 )
 from spatial.audit.ways import cut_ways, far_from
@@ -40,27 +41,31 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def facility_faults(book: Book) -> tuple[list[Remark], dict[str, Any]]:
-    """Every difference in the facilities' part of a plan, and the figures recounted by name."""
+def facility_faults(book: Book) -> tuple[list[Remark], dict[str, Any], dict[str, float | None]]:
+    """Every difference in the facilities' part of a plan, figures recounted, bounds proved anew, by name."""
     said, settings = book.summary["facilities"], book.settings.facility
     remarks: list[Remark] = []
     if set(said) != set(settings):
         text = f"figures of {', '.join(sorted(said))}, settings of {', '.join(sorted(settings))}"
         remarks.append(fault("rows-differ", text, layer="summary", column="facilities"))
     figures: dict[str, Any] = {}
+    bounds: dict[str, float | None] = {}
     for name in sorted(set(said) & set(settings)):
-        found, figures[name] = _one(book, name, settings[name])
+        found, figures[name], own = _one(book, name, settings[name])
         remarks += found
+        bounds |= {f"{name}.{bound}": value for bound, value in own.items()}
     for layer in ("facilities", "facility_walks"):
         names = book.layers[layer]["facility"]
         unknown = ~names.isin(set(settings))
         text = "name a facility that the settings do not have"
         remarks += rows_that(unknown, names, "rows-differ", text, at=f"{layer}.facility")
     remarks += place_faults(book, "facilities")
-    return remarks, figures
+    return remarks, figures, bounds
 
 
-def _one(book: Book, name: str, facility: Facility) -> tuple[list[Remark], dict[str, Any]]:
+def _one(
+    book: Book, name: str, facility: Facility
+) -> tuple[list[Remark], dict[str, Any], dict[str, float | None]]:
     said = book.summary["facilities"][name]
     remarks = [
         fault(
@@ -81,7 +86,7 @@ def _one(book: Book, name: str, facility: Facility) -> tuple[list[Remark], dict[
     ids = households["household_id"].to_numpy(object)[needs]
     if sorted(walks.index) != sorted(ids):
         text = f"the walks to {name} are not those of the households that need it"
-        return [*remarks, fault("rows-differ", text, layer="facility_walks", column="household_id")], {}
+        return [*remarks, fault("rows-differ", text, layer="facility_walks", column="household_id")], {}, {}
     walks = walks.loc[ids]
     remarks += column_differs("facility_walks.demand", ids, walks["demand"], demand[needs])
     walk = _walks(book, facility, sites, needs)
@@ -107,8 +112,9 @@ def _one(book: Book, name: str, facility: Facility) -> tuple[list[Remark], dict[
     remarks += _site_faults(book, name, facility, sites, served)
     figures = _figures(facility, sites, demand[needs], own, near, limit)
     remarks += _figure_faults(said, figures, name)
-    remarks += _bound_faults(book, name, facility, needs, np.isfinite(own))
-    return remarks, figures
+    proved = _proved(book, name, facility, needs, np.isfinite(own))
+    remarks += _bound_faults(said, proved, name, with_room=facility.capacity is not None)
+    return remarks, figures, proved
 
 
 def _limit(facility: Facility) -> float:
@@ -161,17 +167,20 @@ def _figure_faults(said: dict[str, Any], own: dict[str, Any], name: str) -> Iter
         yield fault("bound-broken", text, layer="summary", column=f"facilities.{name}.bound_walk")
 
 
-def _bound_faults(
+def _proved(
     book: Book, name: str, facility: Facility, needs: Ints, reached: NDArray[np.bool_]
-) -> Iterator[Remark]:
-    """Bounds that the prices in bounds.npz don't prove; of candidates that stand in a layer with ids."""
+) -> dict[str, float | None]:
+    """What the prices in bounds.npz prove; of candidates that stand in a layer with ids."""
     said, layer, price = book.summary["facilities"][name], facility.candidates, _prices(book, name)
+    found: dict[str, float | None] = {"bound_served": None}
+    if said["bound_walk"] is not None:
+        found["bound_walk"] = None
     id_column = None if layer == "alleys" else LAYERS[layer].id_column
     if id_column is None or not any(np.isfinite(each).any() for each in price.values()):
-        return
+        return found
     known = book.site.layer(layer)
     if len(needs) * len(known) > MOST_WALKS:
-        return
+        return found
     every = pd.DataFrame({"site_id": known[id_column], "geometry": known.geometry})
     status = known["status"] if "status" in known else pd.Series("candidate", index=known.index)
     column = facility.demand.removeprefix("households.")
@@ -184,24 +193,38 @@ def _bound_faults(
         n=facility.n + int((status == "existing").sum()),
         served=said["served"],
     )
-    bound, at_most = said["bound_walk"], said["bound_served"]
-    slack = LENGTH_M + RELATIVE * abs(said["total_walk"])
+    served_priced, walk_priced = (np.isfinite(price[key]).any() for key in ("served", "walk"))
     if facility.capacity is None:
         longest = max(float(task.walk.max(where=np.isfinite(task.walk), initial=0.0)), task.limit)
         far, served = float(price["far"][0]), price["served"]
-        own = least_walk(task, price["walk"], far, served, longest=longest, left_out=~reached)
+        if served_priced:
+            found["bound_served"] = most_served(task, served)
+        if walk_priced:
+            found["bound_walk"] = least_walk(
+                task, price["walk"], far, served, longest=longest, left_out=~reached
+            )
     else:
         room = known[facility.capacity] if isinstance(facility.capacity, str) else facility.capacity
         room = np.broadcast_to(np.asarray(room, dtype=float), len(known))
-        own = least_walk_with_room(task, room, price["walk"])
-        most = most_served_with_room(task, room, price["served"])
-        if np.isfinite(price["served"]).any() and at_most < most - SHARE:
-            text = f"the summary says at most {say(at_most)}, the prices in bounds.npz prove only {say(most)}"
-            column = f"facilities.{name}.bound_served"
-            yield fault("bound-unproven", text, layer="summary", column=column)
-    # a bound by a solver is higher than its prices prove
-    if said["bound_by"].startswith("Lagrangian") and bound is not None and bound > own + slack:
-        text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(own)}"
+        if walk_priced:
+            found["bound_walk"] = least_walk_with_room(task, room, price["walk"])
+        if served_priced:
+            found["bound_served"] = most_served_with_room(task, room, price["served"])
+    return found
+
+
+def _bound_faults(
+    said: Mapping[str, Any], proved: Mapping[str, float | None], name: str, *, with_room: bool
+) -> Iterator[Remark]:
+    """Bounds that the prices don't prove; one by a solver may be tighter than its prices prove."""
+    most, at_most = proved["bound_served"], said["bound_served"]
+    if with_room and most is not None and at_most < most - SHARE:
+        text = f"the summary says at most {say(at_most)}, the prices in bounds.npz prove only {say(most)}"
+        yield fault("bound-unproven", text, layer="summary", column=f"facilities.{name}.bound_served")
+    least, bound = proved.get("bound_walk"), said["bound_walk"]
+    slack = LENGTH_M + RELATIVE * abs(said["total_walk"])
+    if least is not None and said["bound_by"].startswith("Lagrangian") and bound > least + slack:
+        text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(least)}"
         yield fault("bound-unproven", text, layer="summary", column=f"facilities.{name}.bound_walk")
 
 

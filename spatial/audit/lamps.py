@@ -20,7 +20,7 @@ from spatial.audit.compare import (
     rows_that,
     say,
 )
-from spatial.audit.lamp_bound import lamp_bound_faults
+from spatial.audit.lamp_bound import lamp_bound_faults, proved
 from spatial.audit.light import Light, Worth, refused_walls, too_near
 from spatial.audit.lighting import alley_light_faults, lighting_faults, share_faults
 from spatial.audit.sites import place_faults, site_faults
@@ -41,14 +41,14 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]:
-    """Every difference in the lamps' part of a plan, and its figures recounted."""
+def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any], dict[str, float | None]]:
+    """Every difference in the lamps' part of a plan, its figures recounted, and its bounds proved anew."""
     settings = book.settings.lamps
     lit_m = light.lit_m(light.shining)
     sites, chosen = book.site.layer("lamp_sites"), book.layers["lamps"]
     refused = chosen["site_id"].isin(sites.loc[refused_walls(sites), "site_id"])
     worth = recount_worth(book)
-    figures = _figures(book, light, worth, lit_m)
+    figures, own = _figures(book, light, worth, lit_m), proved(book, light, worth)
     remarks = [
         *site_faults(book, "lamp_sites", "lamps", limit=settings.most_lamps),
         *_budget_faults(book),
@@ -66,13 +66,13 @@ def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any]]
         *_order_faults(book, light, worth),
         *stretch_faults(book, light),
         *_curve_faults(book),
-        *lamp_bound_faults(book, light, worth, figures["worth"]),
+        *lamp_bound_faults(book, light, worth, figures["worth"], own),
         *lighting_faults(book, light),
         *alley_light_faults(book, light),
         *(share_faults(book, light) if "households" in book.layers else ()),
         *figures_differ("lamps", book.summary["lamps"], figures),
     ]
-    return remarks, figures
+    return remarks, figures, {"bound_worth": own, "curve": None}
 
 
 def _budget_faults(book: Book) -> Iterator[Remark]:

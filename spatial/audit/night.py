@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 from spatial.audit.book import Book
 from spatial.audit.rays import ANY_INSIDE, SHRINK_M
 
-__all__ = ["lit_places"]
+__all__ = ["lamps_seen", "lit_places"]
+
+Ints = NDArray[np.int64]
 
 
 def lit_places(book: Book, places: NDArray[np.object_], lamps: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Whether some lamp stands within ``lamps.reach_m`` of each place with no building between."""
+    return np.isin(np.arange(len(places)), lamps_seen(book, places, lamps)[0])
+
+
+def lamps_seen(book: Book, places: NDArray[np.object_], lamps: NDArray[np.object_]) -> tuple[Ints, Ints]:
+    """Each place with each lamp it has in sight: rows of both."""
     settings = book.settings.lamps
     tree = shapely.STRtree(lamps)
     place, lamp = tree.query(places, predicate="dwithin", distance=settings.reach_m)
@@ -27,5 +34,5 @@ def lit_places(book: Book, places: NDArray[np.object_], lamps: NDArray[np.object
         ray, wall = shapely.STRtree(walls).query(rays, predicate="intersects")
         crosses = shapely.relate_pattern(rays[ray], walls[wall], ANY_INSIDE)
         free = ~np.isin(np.arange(place.size), ray[crosses])
-        place = place[free]
-    return np.isin(np.arange(len(places)), place)
+        place, lamp = place[free], lamp[free]
+    return place, lamp

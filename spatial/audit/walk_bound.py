@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Choosing", "least_walk", "least_walk_with_room", "most_served_with_room"]
+__all__ = ["Choosing", "least_walk", "least_walk_with_room", "most_served", "most_served_with_room"]
 
 TINY = 1e-6  # of a weight
 WHOLE_ROOM = 1000  # room up to which loads are counted in whole rows
@@ -61,6 +61,21 @@ def least_walk(
     given_back = 0.0 if everyone else far * (weight.sum() - task.served)
     given_back += longest * float(weight[left_out[reached]].sum())
     return float(weight @ price + worth[must].sum() + free.sum() - given_back)
+
+
+def most_served(task: Choosing, served_price: Floats) -> float:
+    """No choice serves more weight than this: whole, where all weights are.
+
+    A row is worth its weight less its price for nothing, and a site the prices of those it serves.
+    """
+    within = task.walk <= task.limit
+    price = np.clip(served_price, 0.0, task.weight)
+    worth = within @ price
+    free = np.sort(worth[~task.must & ~task.never])[::-1]
+    servable = within[~task.never].any(axis=0)
+    most = (task.weight - price)[servable].sum() + worth[task.must].sum()
+    most = float(most + free[: max(task.n - int(task.must.sum()), 0)].sum())
+    return float(np.floor(most + TINY)) if _is_whole(task.weight) else most
 
 
 def _forced(task: Choosing, within: Bools, served_price: Floats) -> tuple[Bools, Bools]:

@@ -307,16 +307,13 @@ def _figures(
 
 
 def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, NDArray[Any]]:
-    """Prices per household row: of the walk, of being beyond ``walk_m``, and of step 1."""
+    """Prices per household row: of step 1, and of the walk and of being beyond ``walk_m``."""
+    found = {"boards_served_price": served.duals}
     if walk is None or not walk.bound_by.startswith(LAGRANGIAN):
-        return {}
+        return found
     price_m = np.full(len(task.service.weight), np.nan)
     price_m[np.diff(task.service.walk.indptr) > 0] = walk.duals[:-1]
-    return {
-        "boards_price_m": price_m,
-        "boards_far_price_m": walk.duals[-1:],
-        "boards_served_price": served.duals,
-    }
+    return found | {"boards_price_m": price_m, "boards_far_price_m": walk.duals[-1:]}
 
 
 def _remarks(

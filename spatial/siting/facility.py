@@ -295,14 +295,14 @@ def _choose(
 def _prices(needs: _Needs, served: Solution, walk: Solution | None) -> dict[str, FloatArray]:
     """Prices of the Lagrangian bounds, NaN where a bound has none."""
     none, far = np.full(len(needs.rows), np.nan), np.full(1, np.nan)
-    found = {"walk": none.copy(), "far": far, "served": none.copy()}
+    found = {"walk": none.copy(), "far": far, "served": none if needs.capacity is not None else served.duals}
     if walk is not None and needs.capacity is not None:
         found["walk"] = walk.duals
         if served.bound_by == LAGRANGIAN:
             found["served"] = served.duals
     elif walk is not None and walk.bound_by.startswith(LAGRANGIAN):
         found["walk"][np.diff(needs.service.walk.indptr) > 0] = walk.duals[:-1]
-        found["far"], found["served"] = walk.duals[-1:], served.duals
+        found["far"] = walk.duals[-1:]
     return found
 
 

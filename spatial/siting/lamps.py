@@ -368,7 +368,10 @@ def _installed(network: AlleyNetwork, task: LampTask, chosen: BoolArray) -> dict
 def _bounds(
     network: AlleyNetwork, task: LampTask, settings: Settings, solution: Solution
 ) -> dict[str, NDArray[Any]]:
-    """The worth of a metre where it is not one, and the prices per metre that prove the bound anew."""
+    """The worth of a metre where it is not one, and the prices that prove the bound anew.
+
+    Of a metre; of sets of sites too near to each other; of a lamp in sight of a board, below 0.
+    """
     begin_m = network.edge_from_m[task.cut.edge]
     worth, plain = task.worth, settings.lamps.weight == "plain"
     priced = len(solution.duals) == len(worth)
@@ -383,6 +386,15 @@ def _bounds(
         found["lamps_per_m"] = task.per_m
     if priced:
         found["lamps_price"] = np.divide(solution.duals, worth, out=np.zeros_like(worth), where=worth > 0)
+        n_apart, n_shown = len(task.sides.most), len(task.shown.most)
+        paid = np.flatnonzero(solution.side_duals[:n_apart])
+        sets = sparse.coo_array(task.sides.use[paid])
+        found |= {
+            "lamps_apart_set": sets.row.astype(np.int64),
+            "lamps_apart_site": sets.col.astype(np.int64),
+            "lamps_apart_price": solution.side_duals[paid],
+            "lamps_shown_price": solution.side_duals[n_apart : n_apart + n_shown],
+        }
     return found
 
 

@@ -88,7 +88,8 @@ def max_cover(
     -------
     Solution
         ``value`` and ``bound`` are covered weight; ``duals`` is a price per row from 0 to its weight, with
-        which :func:`cover_bound` gives the bound of the relaxation anew.
+        which :func:`cover_bound` gives the bound of the relaxation anew; ``side_duals`` is a price per unit
+        of each of the ``sides``, below 0 for a least use: what a site uses of it comes off its worth.
 
     References
     ----------
@@ -125,6 +126,8 @@ def _max_cover(
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
     value = float(weight[covered(covers, chosen)].sum())
+    side_duals = np.zeros(len(sides.most))
+    side_duals[sides.binding(task.sites, task.fixed)] = -answer.duals[n_rows + 1 :]
     return solution_of(
         answer,
         chosen,
@@ -132,6 +135,7 @@ def _max_cover(
         sense="max",
         constant=float(weight[task.done].sum()),
         duals=_row_prices(task, weight, -answer.duals[:n_rows]),
+        side_duals=side_duals,
     )
 
 

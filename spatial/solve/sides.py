@@ -54,10 +54,15 @@ class Sides:
 
     def left(self, sites: IntArray, fixed: BoolArray) -> Sides:
         """What is left for some sites beside the fixed ones, without what can't be broken."""
+        spent, binds = self.use @ fixed.astype(np.float64), self.binding(sites, fixed)
+        use = sparse.csr_array(self.use[:, sites])
+        return Sides(use[binds], (self.least - spent)[binds], (self.most - spent)[binds])
+
+    def binding(self, sites: IntArray, fixed: BoolArray) -> BoolArray:
+        """Which of them some sites can break beside the fixed ones: (c,)."""
         spent = self.use @ fixed.astype(np.float64)
-        use, least, most = sparse.csr_array(self.use[:, sites]), self.least - spent, self.most - spent
-        binds = (np.asarray(use.sum(axis=1)).ravel() > most) | (least > 0)
-        return Sides(use[binds], least[binds], most[binds])
+        most_used = np.asarray(self.use[:, sites].sum(axis=1)).ravel()
+        return np.asarray((most_used > self.most - spent) | (self.least - spent > 0))
 
     def beside(self, matrix: sparse.sparray) -> sparse.csr_array:
         """The rows of a programme whose first variables are the sites, and these below."""

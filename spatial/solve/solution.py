@@ -26,6 +26,7 @@ class Solution:
     bound_by: str  # "HiGHS 1.15.1", or "LP duals" where the bound can be evaluated anew from ``duals``
     stopped: bool  # a stop by the clock came first: not reproducible
     duals: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    side_duals: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  # of what else is kept to
 
 
 def solution_of(
@@ -36,6 +37,7 @@ def solution_of(
     sense: Sense = "min",
     constant: float = 0.0,
     duals: NDArray[np.float64] | None = None,
+    side_duals: NDArray[np.float64] | None = None,
 ) -> Solution:
     """The answer of a programme as a solution; ``value`` is counted from the choice itself.
 
@@ -51,6 +53,7 @@ def solution_of(
         bound_by=solver_name() if answer.by_solver or answer.proved else "LP duals",
         stopped=answer.stopped,
         duals=answer.duals if duals is None else duals,
+        side_duals=np.empty(0) if side_duals is None else side_duals,
     )
 
 
