@@ -129,12 +129,9 @@ def _of_network(site: Site, settings: Settings) -> list[Remark]:
     remarks = [*network.remarks, *near_ends(network), *road_edges(network)]
     if "households" in site.layers:
         remarks += _of_households(site, network, settings)
-    for layer, wanted, reach_m in (
-        ("lamp_sites", settings.lamps.most_lamps, settings.lamps.reach_m),
-        ("board_sites", settings.boards.n_boards, settings.input.max_access_m),
-    ):
+    for layer in ("lamp_sites", "board_sites"):
         if not site.layer(layer).empty:
-            remarks += _of_sites(site.layer(layer), network, layer, wanted, reach_m)
+            remarks += _of_sites(site.layer(layer), network, settings, layer)
     return remarks + list(_of_facilities(site, settings))
 
 
@@ -170,36 +167,14 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
     return remarks
 
 
-def _of_sites(
-    sites: gpd.GeoDataFrame, network: AlleyNetwork, layer: str, wanted: int | None, reach_m: float
-) -> list[Remark]:
-    """Sites against the number asked for, on top of each other and too far from any alley."""
-    ids, status = sites["site_id"].to_numpy(dtype=object), sites["status"].to_numpy(dtype=object)
-    consent = sites["consent"].to_numpy(dtype=object) if "consent" in sites else np.full(len(sites), None)
-    mount = sites["mount"].to_numpy(dtype=object) if "mount" in sites else np.full(len(sites), None)
-    required, existing = status == "required", status == "existing"
-    refused = (consent == "no") & (mount == "wall")
-    usable = ~existing & (status != "forbidden") & ~refused
-    setting = {"lamp_sites": "lamps.n_lamps", "board_sites": "boards.n_boards"}[layer]
-    remarks = []
-    if (both := required & refused).any():
-        text = f"{int(both.sum())} walls are required whose owner said no"
-        remedy = "change status or consent of each"
-        remarks.append(
-            fault("sites-refused", text, layer=layer, column="consent", ids=ids[both], remedy=remedy)
-        )
-    if existing.all():  # then candidates are made along the alleys
-        wanted = None
-    if wanted is not None and usable.sum() < wanted:
-        text = f"{setting} is {wanted} but only {int(usable.sum())} sites can take a new one"
-        remedy = f"lower {setting}, or add sites"
-        remarks.append(fault("sites-few", text, layer=layer, column="status", remedy=remedy))
-    if wanted is not None and required.sum() > wanted:
-        text = f"{setting} is {wanted} but {int(required.sum())} sites are required"
-        remedy = f"raise {setting}, or require fewer"
-        remarks.append(
-            fault("sites-required", text, layer=layer, column="status", ids=ids[required], remedy=remedy)
-        )
+def _of_sites(sites: gpd.GeoDataFrame, network: AlleyNetwork, settings: Settings, layer: str) -> list[Remark]:
+    """Sites as planning would meet them, on top of each other and too far from any alley."""
+    from spatial.siting import check_boards, check_lamps
+
+    ids, remarks = sites["site_id"].to_numpy(dtype=object), []
+    if not (sites["status"] == "existing").all():  # else candidates are made along the alleys
+        remarks = check_lamps(sites, settings) if layer == "lamp_sites" else check_boards(sites, settings)
+    reach_m = settings.lamps.reach_m if layer == "lamp_sites" else settings.input.max_access_m
     points = shapely.point_on_surface(sites.geometry.to_numpy())
     one, two = shapely.STRtree(points).query(points, predicate="dwithin", distance=_ONE_PLACE_M)
     if len(doubled := np.unique(one[one != two])):

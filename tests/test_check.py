@@ -12,7 +12,10 @@ import pytest
 from shapely import LineString, Point, Polygon
 
 from spatial.check import check_folder, check_lines, write_check
+from spatial.errors import DataError
+from spatial.load import read_site
 from spatial.palette import palette
+from spatial.plan import make_plan
 from spatial.settings import Settings
 from tests.drawn import CRS
 
@@ -185,6 +188,19 @@ def test_sites_are_counted_against_the_numbers_asked_for(lane):
     assert remarks["sites-required"].ids == ("B0", "B1", "B2", "B3")
     assert remarks["sites-few"].layer == "lamp_sites"
     assert "only 0 sites" in remarks["sites-few"].message
+
+
+def test_check_and_plan_refuse_the_same_lamp_sites_in_the_same_words(lane):
+    sites = [at(20 * n, 1) for n in range(3)]
+    put(lane, "lamp_sites", sites, site_id=["L1", "L2", "L3"], status=["required", "candidate", "existing"])
+    asked = {"lamps": {"n_lamps": 0, "budget_cny": 5}}
+    told = found(lane, asked)
+    assert told["sites-required"].ids == ("L1",)
+    assert told["cost-missing"].ids == ("L1", "L2")
+    settings = Settings.model_validate(asked)
+    with pytest.raises(DataError) as refused:
+        make_plan(read_site(lane, settings), settings, only=("lamps",))
+    assert set(refused.value.faults) == {str(told["sites-required"]), str(told["cost-missing"])}
 
 
 def test_points_lead_to_rows_also_of_a_layer_that_can_not_be_used(lane, tmp_path):

@@ -1,9 +1,9 @@
 """Where lamps, boards and other facilities stand: candidates, the choice with its bound, and its tables."""
 
-from spatial.siting.boards import BoardPlan, plan_boards
+from spatial.siting.boards import BoardPlan, check_boards, plan_boards
 from spatial.siting.candidates import grid_at, made_sites
 from spatial.siting.facility import FacilityPlan, check_facility, plan_facility
-from spatial.siting.lamps import LampPlan, plan_lamps, usable_lamp_sites
+from spatial.siting.lamps import LampPlan, check_lamps, plan_lamps, usable_lamp_sites
 from spatial.siting.lighting import light_shares
 from spatial.siting.night import lamps_in_sight
 from spatial.siting.tables import substrings
@@ -14,7 +14,9 @@ __all__ = [
     "FacilityPlan",
     "LampPlan",
     "LitAlong",
+    "check_boards",
     "check_facility",
+    "check_lamps",
     "grid_at",
     "lamps_in_sight",
     "light_shares",

@@ -21,16 +21,18 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import sparse
 
-from spatial.errors import DataError, InfeasibleError, Remark, doubt, first_ids
+from spatial.errors import DataError, InfeasibleError, Remark, doubt, fault
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, doors, snap_points
 from spatial.settings import Settings
 from spatial.siting.candidates import (
+    Standing,
     at_most_one,
     candidate_sites,
     geographic_order,
     grid_at,
     near_doubt,
+    number_faults,
     standing,
     unreachable_doubt,
 )
@@ -48,7 +50,7 @@ from spatial.siting.service import (
 )
 from spatial.solve import Sides, Solution, gap_between
 
-__all__ = ["BoardPlan", "plan_boards"]
+__all__ = ["BoardPlan", "check_boards", "plan_boards"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -71,7 +73,7 @@ class BoardPlan:
 class _Task:
     sites: GeoDataFrame
     service: Service
-    clashing: BoolArray  # required, and too near to another that is sure
+    may: Standing
     dark: BoolArray | None  # no lamp that shines, or may, in sight; None where that does not matter
 
 
@@ -118,7 +120,8 @@ def plan_boards(
         barriers=site.layer("barriers"),
     )
     task = _task(site, network, settings, sites, door, stops, areas=areas, lamps=lamps)
-    _check_numbers(task, settings)
+    if faults := check_boards(sites, settings, may=task.may, dark=task.dark):
+        raise DataError("the boards can't be planned", [str(each) for each in faults])
     try:
         served = most_served(task.service)
         chosen, walk = served.chosen, None
@@ -144,8 +147,10 @@ def plan_boards(
         remarks.append(
             unreachable_doubt(sites, far, layer="board_sites", max_access_m=settings.input.max_access_m)
         )
-    if task.clashing.any():
-        remarks.append(near_doubt(sites, task.clashing, layer="board_sites", apart_m=settings.boards.apart_m))
+    if task.may.clashing.any():
+        remarks.append(
+            near_doubt(sites, task.may.clashing, layer="board_sites", apart_m=settings.boards.apart_m)
+        )
     return BoardPlan(
         sites=sites,
         boards=boards,
@@ -203,7 +208,7 @@ def _task(
         effort=settings.work.effort,
         seed=settings.work.seed,
     )
-    return _Task(sites, service, may.clashing, dark)
+    return _Task(sites, service, may, dark)
 
 
 def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_boards: int) -> Sides:
@@ -223,29 +228,26 @@ def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_
     return Sides.at_most(use, np.maximum(standing_there, 1.0))
 
 
-def _check_numbers(task: _Task, settings: Settings) -> None:
-    n, ids = settings.boards.n_boards, task.sites["site_id"]
-    n_required = int(task.service.required.sum())
-    n_usable = int((~task.service.existing & ~task.service.barred).sum())
-    faults = []
-    unlit = np.zeros_like(task.service.required) if task.dark is None else task.service.required & task.dark
-    if settings.boards.lit_at_night == "require" and unlit.any():
-        faults.append(
-            f"boards.lit_at_night is require but no lamp can stand in sight of {int(unlit.sum())} required "
-            f"sites ({first_ids(ids[unlit])}); add lamp sites there or require fewer"
+def check_boards(
+    sites: GeoDataFrame, settings: Settings, *, may: Standing | None = None, dark: BoolArray | None = None
+) -> list[Remark]:
+    """Faults of the sites against the settings, which ``plan`` refuses.
+
+    ``may`` and ``dark`` say where a board may stand and where no lamp can be in sight, once that is known.
+    """
+    may = standing(sites, np.zeros(len(sites), bool), apart_m=settings.boards.apart_m) if may is None else may
+    faults = number_faults(sites, may, settings.boards.n_boards, layer="board_sites")
+    if (
+        dark is not None
+        and settings.boards.lit_at_night == "require"
+        and (unlit := may.required & dark).any()
+    ):
+        text = (
+            f"boards.lit_at_night is require but {int(unlit.sum())} required sites can have no lamp in sight"
         )
-    if n_required > n:
-        faults.append(
-            f"boards.n_boards is {n} but {n_required} sites are required "
-            f"({first_ids(ids[task.service.required])}); allow more boards or require fewer"
-        )
-    if n_usable < n:
-        faults.append(
-            f"boards.n_boards is {n} but only {n_usable} sites can take a new board; "
-            "lower n_boards, add board sites, or let them be made closer (sites.spacing_m)"
-        )
-    if faults:
-        raise DataError("the boards can't be planned", faults)
+        ids, remedy = sites["site_id"][unlit], "add lamp sites there, or require fewer"
+        faults.append(fault("board-dark", text, layer="board_sites", ids=ids, remedy=remedy))
+    return faults
 
 
 def _board_table(task: _Task, settings: Settings, chosen: BoolArray, at: Walked) -> GeoDataFrame:

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spatial.errors import Remark, doubt, note
+from spatial.errors import Remark, doubt, fault, note
 from spatial.load import Site, contract_frame
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
@@ -276,6 +276,22 @@ def near_doubt(sites: GeoDataFrame, clashing: BoolArray, *, layer: str, apart_m:
         ids=sites["site_id"][clashing],
         remedy="they are used as required; lower apart_m or require fewer",
     )
+
+
+def number_faults(sites: GeoDataFrame, may: Standing, most: int | None, *, layer: str) -> list[Remark]:
+    """More sites required than may be added, or fewer that can take one; ``most`` None is no number."""
+    what = LABEL[layer]
+    setting, found = f"{what}s.n_{what}s", []
+    n_usable = int((~may.existing & ~may.barred).sum())
+    if most is not None and may.required.sum() > most:
+        text = f"{setting} is {most} but {int(may.required.sum())} sites are required"
+        ids, remedy = sites["site_id"][may.required], f"raise {setting}, or require fewer"
+        found.append(fault("sites-required", text, layer=layer, column="status", ids=ids, remedy=remedy))
+    if most is not None and n_usable < most:
+        text = f"{setting} is {most} but only {n_usable} sites can take a new {what}"
+        remedy = f"lower {setting}, add sites, or let them be made closer (sites.spacing_m)"
+        found.append(fault("sites-few", text, layer=layer, column="status", remedy=remedy))
+    return found
 
 
 def unreachable_doubt(sites: GeoDataFrame, far: BoolArray, *, layer: str, max_access_m: float) -> Remark:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import sparse
 
-from spatial.errors import DataError, InfeasibleError, Remark, doubt, fault, first_ids, note
+from spatial.errors import DataError, InfeasibleError, Remark, doubt, fault, note
 from spatial.load import Site
 from spatial.network import AlleyNetwork
 from spatial.settings import Settings
-from spatial.siting.candidates import candidate_sites, geographic_order, near_doubt
+from spatial.siting.candidates import candidate_sites, geographic_order, near_doubt, number_faults
 from spatial.siting.demand import NOTHING_M, LampTask, lamp_task, stand
 from spatial.siting.lighting import alley_light, dark_run, way_figures
 from spatial.siting.orders import Curve, Order, curve_of, free_order, order_of_choice, raised
@@ -31,7 +31,7 @@ from spatial.siting.tables import stretch_table
 from spatial.siting.ways import LitAlong, WaysHome, ways_home
 from spatial.solve import Sides, Solution, covered, gap_between, max_cover, merged_rows, set_cover
 
-__all__ = ["LampPlan", "choose_lamps", "plan_lamps", "usable_lamp_sites"]
+__all__ = ["LampPlan", "check_lamps", "choose_lamps", "plan_lamps", "usable_lamp_sites"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -94,9 +94,10 @@ def plan_lamps(
     """
     _refuse_unbuilt(settings)
     sites, remarks = candidate_sites(site, network, settings, layer="lamp_sites")
+    if faults := check_lamps(sites, settings):
+        raise DataError("the lamps can't be planned", [str(each) for each in faults])
     ways = ways_home(site, network, settings) if len(site.layer("households")) else None
     task = lamp_task(site, network, settings, sites, ways, in_light=in_light)
-    _check_numbers(task, settings)
     solution = choose_lamps(task, settings)
     curve = curve_of(task, settings, solution.chosen)
     free = free_order(task, settings, curve)
@@ -138,37 +139,27 @@ def _refuse_unbuilt(settings: Settings) -> None:
         raise DataError("the lamps can't be planned", [unbuilt])
 
 
-def _check_numbers(task: LampTask, settings: Settings) -> None:
-    lamps, ids = settings.lamps, task.sites["site_id"]
-    refused = task.required & task.barred
-    n_required, n_usable = int(task.required.sum()), int(task.usable.sum())
-    faults = []
+def check_lamps(sites: GeoDataFrame, settings: Settings) -> list[Remark]:
+    """Faults of the sites against the numbers and the money of the settings; ``plan`` refuses them."""
+    lamps, may, at = settings.lamps, stand(sites, settings.lamps.apart_m), {"layer": "lamp_sites"}
+    ids, cost_cny = sites["site_id"], sites["cost_cny"]
+    faults = number_faults(sites, may, lamps.most_lamps, **at)
+    refused = may.required & may.barred
     if refused.any():
-        faults.append(
-            f"lamp_sites.consent is no for {int(refused.sum())} wall sites whose status is required "
-            f"({first_ids(ids[refused])}); change one of the two"
-        )
-    if lamps.most_lamps is not None and n_required > lamps.most_lamps:
-        faults.append(
-            f"lamps.n_lamps is {lamps.most_lamps} but {n_required} sites are required "
-            f"({first_ids(ids[task.required])}); allow more lamps or require fewer"
-        )
-    if lamps.most_lamps is not None and n_usable < lamps.most_lamps:
-        faults.append(
-            f"lamps.n_lamps is {lamps.most_lamps} but only {n_usable} sites can take a new lamp; "
-            "lower n_lamps, add lamp sites, or let them be made closer (sites.spacing_m)"
-        )
-    if lamps.budget_cny is not None:
-        unknown = task.usable & task.sites["cost_cny"].isna().to_numpy()
-        if unknown.any():
-            faults.append(
-                f"lamps.budget_cny needs lamp_sites.cost_cny; it is empty for {int(unknown.sum())} sites "
-                f"({first_ids(ids[unknown])})"
-            )
-        elif (dear := float(task.sites["cost_cny"][task.required].sum())) > lamps.budget_cny:
-            faults.append(f"lamps.budget_cny is {lamps.budget_cny:g} but the required sites cost {dear:g}")
-    if faults:
-        raise DataError("the lamps can't be planned", faults)
+        text = f"consent is no for {int(refused.sum())} walls whose status is required"
+        remedy = "change one of the two for each"
+        faults.append(fault("sites-refused", text, **at, column="consent", ids=ids[refused], remedy=remedy))
+    if lamps.budget_cny is None:
+        return faults
+    unknown = ~may.existing & ~may.barred & cost_cny.isna().to_numpy()
+    dear_cny = float(cost_cny[may.required].sum())
+    if unknown.any():
+        text = f"lamps.budget_cny needs the cost of each site; {int(unknown.sum())} have none"
+        faults.append(fault("cost-missing", text, **at, column="cost_cny", ids=ids[unknown]))
+    elif dear_cny > lamps.budget_cny:
+        text = f"lamps.budget_cny is {lamps.budget_cny:g} but the required sites cost {dear_cny:g}"
+        faults.append(fault("budget-short", text, **at, column="cost_cny", ids=ids[may.required]))
+    return faults
 
 
 def choose_lamps(task: LampTask, settings: Settings) -> Solution:
