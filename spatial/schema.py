@@ -665,7 +665,10 @@ BOUNDS: tuple[dict[str, tuple[str, str]], ...] = tuple(
         "planned_household:text:planned planned_part:int:planned planned_grid:int:planned",
         "lamps_alley:int:pieces lamps_from_m:float:pieces lamps_to_m:float:pieces "
         "lamps_per_m?:float:pieces lamps_price?:float:pieces",
-        "boards_price_m:float:households boards_served_price:float:households boards_far_price_m:float:1",
+        "lamps_apart_set:int:members lamps_apart_site:int:members lamps_apart_price:float:sets "
+        "lamps_shown_price:float:shown",
+        "boards_served_price:float:households",
+        "boards_price_m:float:households boards_far_price_m:float:1",
         "facilities_walk:float:needs facilities_served:float:needs facilities_far:float:kinds",
         "elevation:float:cells elevation_transform:float:6",
     )

@@ -121,6 +121,8 @@ def _sides(book: Book, taken: Bools) -> tuple[Floats, float]:
     if book.settings.boards.lit_at_night == "require" and price.any():
         boards = book.layers["boards"]
         boards = boards[boards["status"] != "existing"].geometry.to_numpy()
+        if len(boards) != price.size:
+            return adds, once
         board, lamp = lamps_seen(book, boards, points)
         shown = np.bincount(board[taken[lamp]], minlength=len(boards)) > 0
         counts = ~shown[board]

@@ -102,6 +102,7 @@ def array_faults(arrays: Mapping[str, NDArray[Any]], site: Site) -> Iterator[Rem
         for name, most in (
             ("component", len(np.atleast_1d(arrays.get("component_grids", 0)))),
             ("lamps_alley", len(site.layer("alleys"))),
+            ("lamps_apart_site", len(site.layer("lamp_sites"))),
         ):
             known = name in there and arrays[name].dtype.kind in "iu"
             if known and not ((arrays[name] >= -1) & (arrays[name] < most)).all():
