@@ -47,7 +47,7 @@ ENOUGH = 0.0005  # a share by which a point of a curve may fall short of its bou
 FEW_SHARED = 150  # sites in shares, among which the best are sought
 MANY_SHARED, MANY_SHARE = 600, 0.02  # sites in shares, and of all: with more, the relaxation is left
 # Points that fall short by a share, and the rounds there and back.
-ANNEALED = ((0.001, 6), (0.0015, 16), (0.0018, 24))
+ANNEALED = ((0.001, 6), (0.0015, 16), (0.0018, 48))
 MANY_SITES = 10_000  # with more, the search begins with what the relaxation takes whole
 WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
@@ -195,7 +195,6 @@ class _Point:
 
     picked: BoolArray
     bound: float  # infinite: not known
-    price: float  # what one site more or less is worth about
 
 
 def _along(
@@ -216,7 +215,7 @@ def _along(
         if many:
             picked = with_number(covering, picked, min(n, int(picked.sum())))
             full = covering.value(picked) >= all_of_it * (1 - SAME_SHARE)
-            yield _Point(picked, all_of_it if full else np.inf if n else 0.0, 0.0)
+            yield _Point(picked, all_of_it if full else np.inf if n else 0.0)
             continue
         relaxed = next(along)
         taken, shared = (np.zeros(covers.shape[1], dtype=bool) for _ in range(2))
@@ -233,7 +232,7 @@ def _along(
             chosen = max(chosen, better, key=lambda each: float(weight[covered(covers, each)].sum()))
         many = n_sides == 0 and shared.sum() > max(MANY_SHARED, MANY_SHARE * n_sites)
         picked = (chosen & ~task.fixed)[task.sites]
-        yield _Point(picked, -relaxed.bound, relaxed.price)
+        yield _Point(picked, -relaxed.bound)
 
 
 def _bettered(
@@ -245,9 +244,10 @@ def _bettered(
     unknown = [at for at, each in enumerate(points) if np.isinf(each.bound)]
     if unknown:
         bounds = bounds_along(task.rows, task.weight, numbers[unknown])
-        for at, bound, price in zip(unknown, bounds.bound.tolist(), bounds.price.tolist(), strict=True):
-            points[at] = replace(points[at], bound=bound, price=price)
-    bound, price = (np.array([getattr(each, name) for each in points]) for name in ("bound", "price"))
+        for at, bound in zip(unknown, bounds.tolist(), strict=True):
+            points[at] = replace(points[at], bound=bound)
+    bound = np.array([each.bound for each in points])
+    price = _slopes(numbers, bound)
     choices = [each.picked for each in points]
     for share, rounds in ANNEALED:
         enough = (1 - share) * (already + bound) - already
@@ -259,6 +259,12 @@ def _bettered(
         for at, picked in zip(short, better, strict=True):
             choices[at] = picked
     return [replace(each, picked=picked) for each, picked in zip(points, choices, strict=True)]
+
+
+def _slopes(numbers: IntArray, bound: FloatArray) -> FloatArray:
+    """What one site more or less is worth about: how steep the bounds are there."""
+    n, first, at = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.gradient(bound[first], n)[at] if len(n) > 1 else np.zeros(len(numbers))
 
 
 def _filled(

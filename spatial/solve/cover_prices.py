@@ -12,14 +12,12 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["Bounds", "bounds_along"]
+__all__ = ["bounds_along"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,16 +31,8 @@ AIM = 0.0015  # a share of the bound: how far below it the steps aim
 KEPT = 0.9  # of the direction before
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """For each number of sites what none of so many passes, and what one site more or less is worth there."""
-
-    bound: FloatArray
-    price: FloatArray
-
-
-def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) -> Bounds:
-    """Bounds on the weight covered, for one number of sites after another, back and there again.
+def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) -> FloatArray:
+    """Bounds on the weight covered, for one number of sites after another, there and back.
 
     Parameters
     ----------
@@ -50,23 +40,22 @@ def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) 
         Not 0 where site j covers row i; every row has a site.
     weight : (m,) array, above 0
     numbers : (q,) array of int, growing, from 1 to k
+
+    Returns
+    -------
+    (q,) array
+        What none of so many sites passes.
     """
     lists = rows.indptr.astype(np.int32), rows.indices.astype(np.int32)
     n_sites = rows.shape[1]
     prices = [0.5 * weight]
     bound = _bounds(lists, weight, prices[0], n_sites)[None, numbers]
     there = list(range(len(numbers)))
-    for turn, at in enumerate([*there, *there[::-1], *there]):
-        grows = turn < len(numbers)
+    for turn, at in enumerate([*there, *there[::-1]]):
         start = prices[int(bound[:, at].argmin())]
-        prices.append(_priced(lists, weight, start, int(numbers[at]), n_sites, grows=grows))
+        prices.append(_priced(lists, weight, start, int(numbers[at]), n_sites, grows=turn == 0))
         bound = np.vstack([bound, _bounds(lists, weight, prices[-1], n_sites)[numbers]])
-    best = bound.argmin(axis=0)
-    price = [
-        np.sort(_worth(*lists, prices[at], n_sites))[n_sites - n]
-        for at, n in zip(best.tolist(), numbers.tolist(), strict=True)
-    ]
-    return Bounds(np.minimum(bound.min(axis=0), weight.sum()), np.array(price))
+    return np.asarray(np.minimum(bound.min(axis=0), weight.sum()))
 
 
 def _priced(

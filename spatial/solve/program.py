@@ -193,7 +193,6 @@ class Relaxed:
 
     x: FloatArray
     bound: float
-    price: float  # what one more of the limit saves about
 
 
 def relaxed_along(program: Program, limits: FloatArray, *, row: int, seed: int = 1) -> Iterator[Relaxed]:
@@ -216,8 +215,7 @@ def relaxed_along(program: Program, limits: FloatArray, *, row: int, seed: int =
         upper = program.row_upper.copy()
         upper[row] = limit
         here = replace(program, row_upper=upper)
-        duals = _signed(here, run.duals)
-        yield Relaxed(run.x, lagrangian_bound(here, duals)[0], -float(duals[row]))
+        yield Relaxed(run.x, lagrangian_bound(here, _signed(here, run.duals))[0])
 
 
 def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatArray]:
