@@ -588,11 +588,13 @@ case(
     "crs-names-a-file",
     edit("alleys", lambda d: d.update(crs=named("+proj=longlat +nadgrids=../pipe +type=crs"))),
     "alleys",
+    "files of its own",
 )
 case(
     "crs-names-a-url",
     edit("alleys", lambda d: d.update(crs=named("+init=http://127.0.0.1:9/x:1"))),
     "alleys",
+    "files of its own",
 )
 case("crs-endless", edit("alleys", lambda d: d.update(crs=named("PROJCS[" * 200_000))), "alleys")
 case("degrees-labelled-metres", edit("alleys", lambda d: degrees(d)), "alleys")

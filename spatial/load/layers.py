@@ -230,7 +230,8 @@ def _layer_crs(
             crs = parse_crs(settings.input.crs)
         else:
             looks = suggest_crs(xy)
-            text = f"crs is missing; the coordinates look like {looks}"
+            unread = [each.message for each in raw.said if each.code == "crs-unreadable"]
+            text = f"{(unread or ['crs is missing'])[0]}; the coordinates look like {looks}"
             return None, [fault("crs-missing", text, layer=name, remedy=f"set {_setting(name, looks)}")]
     except DataError as error:
         return None, [fault("crs-unknown", str(error), layer=name, remedy=f"set {setting}")]
