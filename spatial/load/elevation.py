@@ -76,14 +76,21 @@ def read_elevation(
         with opened(source.path) as raster:
             heights, remarks = described(raster, source, settings)
             facts = _with_raster(facts, raster, heights, settings)
-            if heights is None or crs is None or not {"alleys", "boundary"} <= set(frames):
+            if crs is None or not {"alleys", "boundary"} <= set(frames):
                 return None, facts, remarks
             bounds = _bounds(frames)
+            if heights is None:
+                remedy = _setting(raster, raster.transform, crs, bounds)
+                told = [
+                    replace(each, remedy=remedy or each.remedy) if each.code == "crs-missing" else each
+                    for each in remarks
+                ]
+                return None, facts, told
             change = _change(heights, crs, bounds, settings)
             cell_m = _cell_m(heights.transform, change, bounds)
             window = _window(raster, heights, change, bounds, cell_m)
             if window is None:
-                remedy = _setting(raster, heights, crs, bounds)
+                remedy = _setting(raster, heights.transform, crs, bounds)
                 return None, facts, [*remarks, _doubt("layers-apart", source, _ELSEWHERE, remedy)]
             values, n_marked = read_heights(raster, heights, window)
         values, said = _plausible(values, n_marked)
@@ -167,12 +174,12 @@ def _cell_m(transform: Affine, change: Change, bounds: Bounds) -> tuple[float, f
     return across, down
 
 
-def _setting(raster: rasterio.DatasetReader, heights: Heights, crs: pyproj.CRS, bounds: Bounds) -> str:
+def _setting(raster: rasterio.DatasetReader, transform: Affine, crs: pyproj.CRS, bounds: Bounds) -> str:
     """What to set so that the raster lies on the site; empty where no usual system does it."""
     west, south, east, north = bounds
     change = coordinate_change(crs, pyproj.CRS.from_epsg(4326), ((west + east) / 2, (south + north) / 2))
     home = Box(*change.move(np.array([(west, south), (east, north)])).ravel().tolist())
-    middle = heights.transform * (raster.width / 2, raster.height / 2)
+    middle = transform * (raster.width / 2, raster.height / 2)
     return fitting_setting("elevation", middle, [crs], home)
 
 
