@@ -34,6 +34,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(NO_BROWSER)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a whole plan comes last: by then each process has compiled most of what plans one."""
+    items.sort(key=lambda each: bool({"shannan_plan", "kotka_plan"} & set(getattr(each, "fixturenames", ()))))
+
+
 @pytest.fixture(scope="session")
 def place() -> Callable[[str], Path]:
     """A real place by its folder's name; the test is skipped where the places are not beside the project."""

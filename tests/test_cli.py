@@ -352,7 +352,7 @@ def test_kotka_is_planned_and_its_cut_off_parts_are_faults(alleyplan, kotka_plan
 
 @pytest.mark.real
 def test_aleppo_without_candidates_gets_1500_lamps_and_a_gap(alleyplan, place, tmp_path):
-    sparse = ("--set", "sites.spacing_m=20", "--set", "work.effort=quick")
+    sparse = ("--set", "sites.spacing_m=30", "--set", "work.effort=quick")
     lamps_only = ("--only", "lamps", "--set", "lamps.n_lamps=1500", *sparse)
     done = alleyplan(
         "plan", place("aleppo-old-city-streets"), "--out", tmp_path / "plan", *lamps_only, "--json"

@@ -28,7 +28,7 @@ import tests.corpus_maps  # noqa: F401 - adds its cases
 from tests.corpus import CANARY, CASES, PORT_FILE, Case, make_kit, make_township
 
 ROOT = Path(__file__).parent.parent
-N_SAMPLE = 40
+N_SAMPLE = 30
 #: What a driver, a library or an accident says; none of it is ours.
 NOISE = re.compile(
     r"Traceback|Warning\b|ERROR \d|CPLE_|rasterio\._|pyogrio\.|shapely\.|sqlite3\.|\.py\", line"

@@ -377,7 +377,7 @@ def test_files_that_are_no_sound_geotiff_are_refused(village, spoil):
 def test_flipped_bits_never_end_in_a_traceback(village):
     sound = np.frombuffer(write(village, compress="deflate").read_bytes(), dtype=np.uint8)
     chance, outcomes = np.random.default_rng(1), set()
-    for _ in range(40):
+    for _ in range(20):
         damaged = sound.copy()
         damaged[chance.integers(len(sound) if chance.random() < 0.5 else 400, size=3)] ^= np.uint8(
             1 << int(chance.integers(8))

@@ -37,6 +37,7 @@ from tests.test_grids_engine import check, make_problem, near_tree, path
 
 Ints = NDArray[np.int64]
 FREE = Grids(group_cost_m=0)
+LONG = pytest.mark.long
 
 
 def earlier_of(label: Sequence[int], problem: GridProblem, *, by_hand: Sequence[int] = ()) -> Earlier:
@@ -207,7 +208,7 @@ def edited_plans(draw: st.DrawFn) -> tuple[GridProblem, Earlier, int, int]:
     return problem, earlier_of(label, problem, by_hand=by_hand), low, low + draw(st.integers(0, 4))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(edited_plans())
 def test_fewest_households_move_of_all_partitions(plan: tuple[GridProblem, Earlier, int, int]) -> None:
     problem, earlier, low, high = plan
@@ -224,7 +225,7 @@ def test_fewest_households_move_of_all_partitions(plan: tuple[GridProblem, Earli
         assert moved(grid, earlier) == least
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=LONG), pytest.param(3, marks=LONG)])
 def test_only_a_few_move_where_households_come_and_go(seed: int) -> None:
     problem = near_tree(400, seed=seed, groups=8)
     plan = partition(problem, FREE, effort="quick", seed=seed)
@@ -467,6 +468,7 @@ def test_a_lock_moves_only_what_it_must(
     assert (now != before).sum() < 0.05 * len(now)
 
 
+@LONG
 def test_a_number_that_no_grid_had_makes_one_if_enough_bear_it(
     alleyplan: Run, shannan_plan: Path, earlier_plan: Path, tmp_path: Path
 ) -> None:
@@ -491,6 +493,7 @@ def layer_fids(folder: Path, grid_id: int) -> list[int]:
     return [int(each) for each in rows.index[rows["grid_id"] == grid_id]]
 
 
+@LONG
 def test_the_plan_kept_may_be_the_one_replaced(alleyplan: Run, earlier_plan: Path) -> None:
     before = households(earlier_plan)["grid_id"]
     done = alleyplan("plan", SHANNAN, "--keep", earlier_plan, "--out", earlier_plan, *GRIDS)

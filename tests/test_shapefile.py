@@ -367,7 +367,7 @@ def test_whatever_is_damaged_is_told_and_never_a_traceback(lanes):
     path = shapefile(lanes, "households", rows, cpg="UTF-8")
     chance, outcomes = np.random.default_rng(1), set()
     sound = {path.with_suffix(each): path.with_suffix(each).read_bytes() for each in ENDINGS}
-    for _ in range(40):
+    for _ in range(20):
         part = list(sound)[chance.integers(len(sound))]
         damaged = np.frombuffer(sound[part], dtype=np.uint8).copy()
         places = chance.integers(min(len(damaged), 400), size=chance.integers(1, 4))
