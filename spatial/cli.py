@@ -291,7 +291,7 @@ def _plan(
     known = _settings(folder, settings, overrides)
     timings: dict[str, float] = {}
     if not _compiled():
-        _say("first use on this machine: compiling takes about half a minute")
+        _say("first use on this machine: compiling takes about a minute")
     with _stage("reading", timings):
         from spatial.earlier import read_earlier
         from spatial.load import read_site
