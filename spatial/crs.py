@@ -20,6 +20,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyproj
@@ -271,12 +272,7 @@ def _operation(crs: pyproj.CRS, target: pyproj.CRS, lon_lat: tuple[float, float]
     pyproj.network.set_network_enabled(False)  # nor does it matter what a notebook did meanwhile
     lon, lat = lon_lat
     known = math.isfinite(lon) and math.isfinite(lat) and abs(lon) <= 179.0 and abs(lat) <= 89.0
-    area = AreaOfInterest(lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01) if known else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of better operations by grids that are not here
-        group = TransformerGroup(crs, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
-    # accurate ones first; ballparks are last, or alone
-    operation = group.transformers[0]
+    operation = _transformer(crs, target, (round(lon, 1), round(lat, 1)) if known else None)
 
     def move(xy: Floats) -> Floats:
         return np.column_stack(operation.transform(xy[:, 0], xy[:, 1]))
@@ -286,6 +282,20 @@ def _operation(crs: pyproj.CRS, target: pyproj.CRS, lon_lat: tuple[float, float]
         return Change(move, operation.accuracy if operation.accuracy >= 0 else 1.0)
     close = all(datum_name(each).startswith(_SAME_WITHIN_1_M) for each in (crs, target))
     return Change(move, 1.0 if close else None)
+
+
+@lru_cache(maxsize=64)  # a search in PROJ's tables takes 50 ms, and the layers of a folder lie side by side
+def _transformer(
+    crs: pyproj.CRS, target: pyproj.CRS, lon_lat: tuple[float, float] | None
+) -> pyproj.Transformer:
+    area = None
+    if lon_lat is not None:
+        lon, lat = lon_lat
+        area = AreaOfInterest(lon - 0.05, lat - 0.05, lon + 0.05, lat + 0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of better operations by grids that are not here
+        group = TransformerGroup(crs, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
+    return group.transformers[0]  # accurate ones first; ballparks are last, or alone
 
 
 def misfit(crs: pyproj.CRS, xy: tuple[float, float]) -> str:
