@@ -121,7 +121,9 @@ def _keep(font: TTFont, characters: Iterable[str]) -> None:
     options = subset.Options(
         layout_features=[], hinting=False, desubroutinize=True, notdef_outline=True, recalc_timestamp=False
     )
-    options.drop_tables += ["BASE", "GPOS", "GSUB", "VORG", "vhea", "vmtx", "DSIG"]
+    for each in ("BASE", "GDEF", "GPOS", "GSUB", "VORG", "vhea", "vmtx", "DSIG"):
+        if each in font:
+            del font[each]  # before it is read: rules of a Chinese face take longer than its outlines
     cut = subset.Subsetter(options)
     cut.populate(text="".join(sorted(characters)))
     cut.subset(font)
