@@ -196,7 +196,7 @@ def test_any_settings_are_read_or_refused(yard: Path, table: Any):
         assert str(error)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     head=st.sampled_from(("", "EPSG:", "+proj=", "PROJCS[", "urn:ogc:def:crs:")), text=st.text(max_size=40)
 )
