@@ -8,6 +8,9 @@ a large one a hundred times as much. CPU is of one thread, compilation and the m
 out: *first* is what comes before solving (sight and stretches, or walks), *solve* the rest. Each size has a
 process of its own; *MB* is its peak so far.
 
+*dense* is the curve of the township with a candidate every 2 m along both its alleys and walls, where the
+relaxation takes sites in shares; at large there would be too many.
+
 ``--beside`` adds other tools: at small spopt with HiGHS, demand as points every metre (left out where spopt
 is not installed), at medium HiGHS alone on the same exact stretches.
 """
@@ -20,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +70,7 @@ SHOWN = {
 HEADING = (
     f"{'task':<30}{'number':>9}{'value':>15}{'bound':>15}{'gap':>11}{'first s':>9}{'solve s':>9}{'MB':>7}"
 )
+DENSE_M, MOST_DENSE = 2, 50_000  # between made sites, and how many of them are tried
 ALONE_S = 400.0  # the time that HiGHS alone is given
 
 
@@ -99,9 +103,11 @@ class Town:
     site: Site
     network: AlleyNetwork
     effort: Effort
+    overrides: tuple[str, ...] = ()
 
     def settings(self, *overrides: str) -> Settings:
-        return read_settings(None, overrides=[f"work.effort={self.effort}", *overrides])
+        every = [f"work.effort={self.effort}", *self.overrides, *overrides]
+        return read_settings(None, overrides=every)
 
 
 def township(n_households: int, seed: int = 1) -> Site:
@@ -159,9 +165,9 @@ def way_home(town: Town) -> Iterator[Row]:
     yield _lamp_row(town, "lamps, weight way-home", _quarter(town), "lamps.weight=way-home")
 
 
-def curve(town: Town) -> Iterator[Row]:
+def curve(town: Town, quarter: str | None = None) -> Iterator[Row]:
     """The worst point of the curve, and the worst prefix of the free order against its bounds."""
-    settings = town.settings(_quarter(town))
+    settings = town.settings(_quarter(town) if quarter is None else quarter)
     task, first_s = _lamp_task(town, settings)
     plan = choose_lamps(task, settings)
     begin_s = time.process_time()
@@ -181,6 +187,21 @@ def curve(town: Town) -> Iterator[Row]:
         "free order, the worst prefix", len(order.sites), 0.0, 0.0, order.short, 0.0, order_s, _peak_mb(),
         "short of the curve",
     )  # fmt: skip
+
+
+def dense(town: Town) -> Iterator[Row]:
+    """The curve of sites made every ``DENSE_M``, of which many light nearly the same."""
+    layers = dict(town.site.layers)
+    standing = layers["lamp_sites"]["status"].eq("existing").to_numpy(dtype=bool)
+    layers["lamp_sites"] = layers["lamp_sites"][standing].reset_index(drop=True)
+    settings = town.settings(f"sites.spacing_m={DENSE_M}")
+    site = replace(town.site, layers=layers)
+    n_made = len(usable_lamp_sites(site, town.network, settings)) - int(standing.sum())
+    if n_made > MOST_DENSE:
+        return
+    made = replace(town, site=site, overrides=(f"sites.spacing_m={DENSE_M}",))
+    for row in curve(made, _quarter(town)):
+        yield replace(row, task=row.task.replace("curve", f"dense curve, {n_made:,} made"))
 
 
 # --- boards ---------------------------------------------------------------------------------------
@@ -347,6 +368,7 @@ TASKS: dict[str, Callable[[Town], Iterator[Row]]] = {
     "ninety": ninety,
     "way-home": way_home,
     "curve": curve,
+    "dense": dense,
     "boards": least_walk,
     "night": night,
     "rooms": rooms,

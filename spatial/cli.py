@@ -364,8 +364,10 @@ def _recount(folder: Path, *, quiet: bool = False) -> Any:
         recounted = recount(folder)
     if not quiet:
         for section, figures in recounted.figures.items():
-            shown = (f"{name} {_figure(value)}" for name, value in figures.items())
-            _say(f"recounted {section}: {', '.join(shown)}")
+            parts = {f"{section}.{name}": each for name, each in figures.items() if isinstance(each, Mapping)}
+            for part, each in (parts or {section: figures}).items():
+                shown = (f"{name} {_figure(value)}" for name, value in each.items())
+                _say(f"recounted {part}: {', '.join(shown)}")
         for section, bounds in recounted.bounds.items():
             for name, own in bounds.items():
                 how = "held against the value only" if own is None else f"kept prices prove {_figure(own)}"
@@ -532,7 +534,10 @@ def _gap(section: Mapping[str, Any]) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    places = 6 if abs(value) < 0.01 else 3
+    return f"{value:,.{places}f}".rstrip("0").rstrip(".")
 
 
 def _print_json(value: Any) -> None:

@@ -195,6 +195,10 @@ def make_plan(
     if facilities:
         for key in ("walk", "far", "served"):
             bounds[f"facilities_{key}"] = np.concatenate([each.prices[key] for each in facilities.values()])
+        n_made = [len(each.made_xy) for each in facilities.values()]
+        x, y = np.concatenate([each.made_xy for each in facilities.values()]).T
+        bounds |= {"facilities_made_kind": np.repeat(np.arange(len(n_made)), n_made)}
+        bounds |= {"facilities_made_x": x, "facilities_made_y": y}
     if facilities is not None and site.elevation is not None:
         bounds |= {
             "elevation": site.elevation.values,

@@ -664,12 +664,14 @@ BOUNDS: tuple[dict[str, tuple[str, str]], ...] = tuple(
         "plain_grid?:int:any free_grid?:int:any",
         "planned_household:text:planned planned_part:int:planned planned_grid:int:planned",
         "lamps_alley:int:pieces lamps_from_m:float:pieces lamps_to_m:float:pieces "
-        "lamps_per_m?:float:pieces lamps_price?:float:pieces",
+        "lamps_per_m?:float:pieces lamps_price?:float:pieces lamps_goal_price?:float:1 "
+        "lamps_curve_place?:int:pieces lamps_curve_n?:int:points lamps_curve_price?:float:any",
         "lamps_apart_set:int:members lamps_apart_site:int:members lamps_apart_price:float:sets "
         "lamps_shown_price:float:shown",
         "boards_served_price:float:households",
         "boards_price_m:float:households boards_far_price_m:float:1",
         "facilities_walk:float:needs facilities_served:float:needs facilities_far:float:kinds",
+        "facilities_made_kind:int:made facilities_made_x:float:made facilities_made_y:float:made",
         "elevation:float:cells elevation_transform:float:6",
     )
 )

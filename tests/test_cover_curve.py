@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spatial.solve import cover, cover_curve, max_cover
+from spatial.solve import cover, cover_bound, cover_curve, max_cover
 from spatial.solve.annealing import Covering, annealed_along, with_better_parts, with_number
 from spatial.solve.cover_prices import bounds_along
 
@@ -57,6 +57,9 @@ def test_a_dense_block_is_within_two_thousandths_of_its_own_bounds(monkeypatch: 
         assert point.chosen.sum() <= n
         assert point.value == length_m[(covers @ point.chosen.astype(int)) > 0].sum()
         assert point.gap <= 0.002
+        none = np.zeros(covers.shape[1], dtype=bool)
+        proved = cover_bound(covers, length_m, point.duals, n=n, fixed=none, barred=none)
+        assert max(proved, point.value) == pytest.approx(point.bound, abs=1e-6)
     assert curve[-1].gap == 0 and curve[-1].value == length_m.sum()
     assert (np.diff([each.value for each in curve]) >= 0).all()
     assert (np.diff([each.bound for each in curve]) >= 0).all()
@@ -76,8 +79,14 @@ def test_prices_bound_every_number_and_annealing_stays_below(seed: int) -> None:
     reached = (choices @ rows.T.toarray() > 0) @ weight
     numbers = np.array([1, 2, 4, 7])
     best = np.array([reached[choices.sum(axis=1) <= n].max() for n in numbers])
-    bounds = bounds_along(rows, weight, numbers)
+    bounds, prices = bounds_along(rows, weight, numbers)
     assert (bounds >= best - 1e-9).all() and (np.diff(bounds) >= -1e-9).all()
+    none = np.zeros(9, dtype=bool)
+    again = [
+        cover_bound(rows, weight, price, n=n, fixed=none, barred=none)
+        for n, price in zip(numbers.tolist(), prices, strict=True)
+    ]
+    assert again == pytest.approx(bounds)
     covering = Covering.of(rows, weight)
     none = [np.zeros(9, dtype=bool)] * len(numbers)
     found = annealed_along(

@@ -19,7 +19,8 @@ from shapely.geometry import LineString, Point
 
 from spatial.audit import recount
 from spatial.audit.book import Book, read_book
-from spatial.audit.lamp_bound import bought, proved
+from spatial.audit.lamp_bound import bought, proved_bounds
+from spatial.audit.lamp_prices import priced_light
 from spatial.audit.light import recount_light
 from spatial.audit.worth import recount_worth
 from spatial.errors import DataError
@@ -28,7 +29,7 @@ from spatial.network import build_network
 from spatial.plan import make_plan, write_plan
 from spatial.sample import write_sample
 from spatial.settings import read_settings
-from spatial.siting import LampPlan, plan_lamps
+from spatial.siting import LampPlan, lamps, plan_lamps
 from spatial.siting.candidates import at_most_one, too_near
 from spatial.siting.ways import ways_home
 from spatial.siting.weights import worth_of_light
@@ -60,6 +61,10 @@ def fork(**more: Any) -> Site:
         ),
     }  # fmt: skip
     return place(**{**layers, **more})
+
+
+def proved_worth(book: Book) -> float | None:
+    return proved_bounds(book, priced_light(book, recount_light(book), recount_worth(book)))["bound_worth"]
 
 
 def lamps_of(site: Site, *overrides: str) -> LampPlan:
@@ -262,8 +267,7 @@ def test_prices_prove_the_bound_of_a_budget_anew(tmp_path: Path) -> None:
     plan = make_plan(read_site(tmp_path / "site", settings), settings, only=("lamps",))
     write_plan(plan, tmp_path)
     book = read_book(tmp_path)
-    light, worth = recount_light(book), recount_worth(book)
-    own, said = proved(book, light, worth), plan.summary["lamps"]
+    own, said = proved_worth(book), plan.summary["lamps"]
     assert own is not None
     assert said["worth"] - 1e-6 <= own <= 1.01 * said["bound_worth"]
 
@@ -279,7 +283,7 @@ def proofs_of(folder: Path, *overrides: str) -> tuple[Path, Book, float, float]:
     plan = make_plan(read_site(folder / "site", settings), settings, only=parts)
     write_plan(plan, folder)
     book = read_book(folder)
-    own = proved(book, recount_light(book), recount_worth(book))
+    own = proved_worth(book)
     assert own is not None
     return folder, book, plan.summary["lamps"]["worth"], own
 
@@ -294,12 +298,12 @@ def test_prices_prove_the_bound_of_lamps_that_stand_apart(apart: tuple[Path, Boo
     folder, book, worth, own = apart
     assert worth - 1e-6 <= own <= 1.02 * worth
     bare = replace(book, bounds={key: each for key, each in book.bounds.items() if "apart" not in key})
-    without = proved(bare, recount_light(book), recount_worth(book))
+    without = proved_worth(bare)
     assert without is not None
     assert without > own + 10
     audit = recount(folder)
     assert audit.faults == ()
-    assert audit.bounds == {"lamps": {"bound_worth": own, "curve": None}}
+    assert audit.bounds == {"lamps": {"bound_worth": own, "curve_gap": None}}
 
 
 def test_a_set_of_sites_that_are_not_too_near_proves_nothing(
@@ -310,7 +314,7 @@ def test_a_set_of_sites_that_are_not_too_near_proves_nothing(
     bounds = dict(book.bounds)
     bounds["lamps_apart_set"] = np.zeros_like(bounds["lamps_apart_set"])  # one set of them all
     bounds["lamps_apart_price"] = bounds["lamps_apart_price"][:1]
-    forged = proved(replace(book, bounds=bounds), recount_light(book), recount_worth(book))
+    forged = proved_worth(replace(book, bounds=bounds))
     assert forged is not None
     assert forged > own + 1e-3
     said = {"bound_m": worth, "bound_worth": worth, "gap": 0.0, "bound_by": "LP duals"}
@@ -330,3 +334,73 @@ def test_prices_prove_the_bound_of_lamps_that_boards_need(tmp_path: Path) -> Non
     assert audit.faults == ()
     said = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["boards"]
     assert audit.bounds["boards"]["bound_served"] >= said["households_served"]
+
+
+# ── the fewest lamps, and the curve, proved anew ─────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_prices_prove_the_fewest_lamps(tmp_path: Path, share: float) -> None:
+    """But for less than a lamp; prices that ask for more than a site can give prove less, and it is told."""
+    write_sample(tmp_path / "site", n_households=400)
+    overrides = ["lamps.goal=fewest", f"lamps.share_of_lightable={share}", "work.effort=quick"]
+    settings = read_settings(tmp_path / "site" / "plan.toml", overrides=overrides)
+    plan = make_plan(read_site(tmp_path / "site", settings), settings, only=("lamps",))
+    write_plan(plan, tmp_path)
+    n_chosen = plan.summary["lamps"]["n_chosen"]
+    audit = recount(tmp_path)
+    assert audit.faults == ()
+    own = audit.bounds["lamps"]["n_chosen"]
+    assert own is not None
+    assert n_chosen - 1 <= own <= n_chosen
+    bounds = dict(plan.bounds)
+    bounds["lamps_price"] = 1.5 * bounds["lamps_price"]
+    np.savez_compressed(tmp_path / "bounds.npz", **bounds)
+    change_summary(tmp_path, lambda each: each["lamps"].update(gap=0.0, bound_by="LP duals"))
+    assert ("bound-unproven", "lamps.gap") in {(each.code, each.column) for each in recount(tmp_path).faults}
+
+
+def test_prices_prove_every_point_of_the_curve(township: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = township
+    curve = read_book(folder).layers["lamp_curve"]
+    gap = float((1 - curve["worth"] / curve["bound_worth"]).max())
+    audit = recount(folder)
+    assert audit.faults == ()
+    assert audit.bounds["lamps"]["curve_gap"] == approx(gap, abs=1e-6)
+    assert gap < 0.002
+
+
+@pytest.mark.parametrize("key", ["lamps_curve_price", "lamps_curve_n", "lamps_curve_place"])
+def test_a_point_of_the_curve_that_its_prices_do_not_prove_is_named(
+    township: tuple[Path, dict[str, Any]], tmp_path: Path, key: str
+) -> None:
+    folder, bounds = township
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    forged = bounds[key][::-1] if key != "lamps_curve_price" else 0.9 * bounds[key]
+    np.savez_compressed(copy / "bounds.npz", **{**bounds, key: forged.astype(bounds[key].dtype)})
+    assert {(each.code, each.layer) for each in recount(copy).faults} == {("bound-unproven", "lamp_curve")}
+
+
+def test_of_many_prices_some_points_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All points are held against the kept ones, which prove less between them."""
+    monkeypatch.setattr(lamps, "CURVE_PRICES", 1)
+    settings = read_settings(overrides=["lamps.n_lamps=2"])
+    plan = make_plan(fork(), settings, only=("lamps",))
+    assert len(plan.bounds["lamps_curve_n"]) == 1
+    write_plan(plan, tmp_path)
+    audit = recount(tmp_path)
+    assert audit.faults == ()
+    own = audit.bounds["lamps"]["curve_gap"]
+    assert own is not None
+    assert own >= 0
+
+
+@pytest.fixture(scope="module")
+def township(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A small township's lamps as written, and its arrays."""
+    folder = tmp_path_factory.mktemp("township")
+    write_sample(folder / "site", n_households=400)
+    settings = read_settings(folder / "site" / "plan.toml", overrides=("work.effort=quick",))
+    plan = make_plan(read_site(folder / "site", settings), settings, only=("lamps",))
+    write_plan(plan, folder)
+    return folder, dict(plan.bounds)

@@ -142,6 +142,33 @@ def test_agrees_with_looking_at_every_two_centimetres(
             assert np.count_nonzero(inside != clear) <= n_ends
 
 
+@given(town=towns(), further=st.floats(1.05, 3.0), which=st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_a_house_moved_away_or_taken_away_never_darkens(
+    town: tuple[list[LineString], NDArray[np.float64], list[Polygon]], further: float, which: int
+) -> None:
+    """Away along the rays, growing with its distance: what it hides then, it hid before."""
+    lines, lamps, houses = town
+    network, lamp = network_of(*lines), tuple(lamps[0])
+    before, away, gone = houses.copy(), houses.copy(), [*houses[:which], *houses[which + 1 :]]
+    away[which] = shapely.affinity.scale(houses[which], further, further, origin=lamp)
+    within = shapely.buffer(shapely.union_all(houses), 0.01)
+    if within.contains(Point(lamp)) or Point(lamp).distance(shapely.union_all(away)) < 0.01:
+        return  # a lamp in a house or on its wall
+    lit = [
+        lit_intervals(network, points(lamp), buildings(*each), reach_m=15) for each in (before, away, gone)
+    ]
+    lengths_m = [float((each.to_m - each.from_m).sum()) for each in lit]
+    assert lengths_m[0] <= lengths_m[1] + 0.05
+    assert lengths_m[1] <= lengths_m[2] + 1e-6
+    for e in range(len(lines)):
+        for low_m, high_m in zip(lit[0].from_m[lit[0].edge == e], lit[0].to_m[lit[0].edge == e], strict=True):
+            for later in lit[1:]:
+                here = later.edge == e
+                kept_m = np.minimum(later.to_m[here], high_m) - np.maximum(later.from_m[here], low_m)
+                assert np.maximum(kept_m, 0.0).sum() >= high_m - low_m - 0.05
+
+
 @given(town=towns())
 @settings(max_examples=20, deadline=None)
 def test_stretches_tile_the_network_and_keep_what_each_lamp_lights(

@@ -157,6 +157,14 @@ def test_set_cover_agrees_with_trying_every_choice(seed: int, share: float) -> N
     )
     assert solution.value == solution.bound == fewest
     assert weight[covers[:, solution.chosen].any(axis=1)].sum() >= target - 1e-6
+    price, per_weight = solution.duals[:-1], solution.duals[-1]
+    asked = covers[:, ~barred].any(axis=1) & ~covers[:, fixed].any(axis=1)
+    least = price[asked].sum()
+    if share < 1.0:
+        least = per_weight * (target - weight[covers[:, fixed].any(axis=1)].sum())
+        least += np.minimum(price - per_weight * weight, 0.0)[asked].sum()
+    over = np.maximum(covers[:, ~fixed & ~barred].T @ price - 1.0, 0.0).sum()
+    assert fewest - 1 - 1e-6 < least - over <= fewest + 1e-6  # the prices prove it but for less than a site
 
 
 @given(seed=seeds)
@@ -183,6 +191,10 @@ def test_a_reduced_cover_needs_as_many_sites_as_the_whole(seed: int) -> None:
     left = all_choices(len(rest.sites))
     more = left[(left @ rest.rows.T.toarray() > 0).all(axis=1)].sum(axis=1).min()
     assert len(rest.taken) + more == fewest
+    price = np.zeros(len(covers))
+    price[rest.sure] = 1.0
+    assert len(rest.sure) == len(rest.taken) and (price @ covers <= 1.0).all()
+    assert (covers[rest.row][:, rest.sites] == rest.rows.toarray()).all()
     assert rest.rows.shape == (0, 0) or (rest.rows.sum(axis=1) >= 2).all()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -35,6 +36,7 @@ PIECE_M = 10.0
 DEFAULT_WALK_M = 500.0
 CHUNK = 64
 TINY = 1e-6
+BESIDE_M = 5.0  # from the centre-line at most, or half the width of the alley, stands a made candidate
 MOST_WALKS = 20_000_000  # from every candidate; with more, a bound is held against the value only
 
 Floats = NDArray[np.float64]
@@ -170,18 +172,18 @@ def _figure_faults(said: dict[str, Any], own: dict[str, Any], name: str) -> Iter
 def _proved(
     book: Book, name: str, facility: Facility, needs: Ints, reached: NDArray[np.bool_]
 ) -> dict[str, float | None]:
-    """What the prices in bounds.npz prove; of candidates that stand in a layer with ids."""
+    """What the prices in bounds.npz prove; of candidates in a layer with ids, or made along all alleys."""
     said, layer, price = book.summary["facilities"][name], facility.candidates, _prices(book, name)
     found: dict[str, float | None] = {"bound_served": None}
     if said["bound_walk"] is not None:
         found["bound_walk"] = None
-    id_column = None if layer == "alleys" else LAYERS[layer].id_column
+    known = _made(book, name) if layer == "alleys" else book.site.layer(layer)
+    id_column = "site_id" if layer == "alleys" else LAYERS[layer].id_column
     if id_column is None or not any(np.isfinite(each).any() for each in price.values()):
         return found
-    known = book.site.layer(layer)
-    if len(needs) * len(known) > MOST_WALKS:
+    if known.empty or len(needs) * len(known) > MOST_WALKS:
         return found
-    every = pd.DataFrame({"site_id": known[id_column], "geometry": known.geometry})
+    every = gpd.GeoDataFrame({"site_id": known[id_column]}, geometry=known.geometry.to_numpy())
     status = known["status"] if "status" in known else pd.Series("candidate", index=known.index)
     column = facility.demand.removeprefix("households.")
     task = Choosing(
@@ -211,6 +213,30 @@ def _proved(
         if served_priced:
             found["bound_served"] = most_served_with_room(task, room, price["served"])
     return found
+
+
+def _made(book: Book, name: str) -> gpd.GeoDataFrame:
+    """Candidates that were made along the alleys; none where some unlit alley has too few beside it."""
+    none = gpd.GeoDataFrame({"site_id": []}, geometry=[])
+    if "facilities_made_kind" not in book.bounds:
+        return none
+    kind, x, y = (book.bounds[f"facilities_made_{key}"] for key in ("kind", "x", "y"))
+    mine = kind == sorted(book.settings.facility).index(name)
+    points, network, spacing_m = shapely.points(x[mine], y[mine]), book.network, book.settings.sites.spacing_m
+    if not points.size or not np.isfinite(shapely.get_coordinates(points)).all():
+        return none
+    alleys = network.alleys.iloc[network.edge_alley]
+    width_m = alleys["width_m"].fillna(0.0).to_numpy(float)
+    unlit = ~alleys["lit"].fillna(False).to_numpy(bool)
+    lines, aside_m = network.edge_lines[unlit], np.maximum(width_m[unlit] / 2, BESIDE_M)
+    n_places = np.ceil(shapely.length(lines) / spacing_m).astype(int) + 1
+    line = np.repeat(np.arange(lines.size), n_places)
+    step = np.arange(line.size) - np.repeat(np.cumsum(n_places) - n_places, n_places)
+    places = shapely.line_interpolate_point(lines[line], step * spacing_m)  # at the end from where it ends
+    near = shapely.STRtree(points).query_nearest(places, all_matches=False)[1]
+    if (shapely.distance(places, points[near]) > spacing_m / 2 + aside_m[line] + LENGTH_M).any():
+        return none
+    return gpd.GeoDataFrame({"site_id": np.arange(points.size).astype(str)}, geometry=points)
 
 
 def _bound_faults(

@@ -1,4 +1,4 @@
-"""The bound of the lamps' light, proved anew from the prices in bounds.npz."""
+"""The bounds of the lamps' light, number and curve, proved anew from the prices in bounds.npz."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spatial.audit.book import Book
-from spatial.audit.compare import LENGTH_M, RELATIVE, figures_differ, say
-from spatial.audit.light import Light, Worth, too_near
+from spatial.audit.compare import LENGTH_M, RELATIVE, figures_differ, rows_that, say
+from spatial.audit.lamp_prices import Market
+from spatial.audit.light import too_near
 from spatial.audit.night import lamps_seen
-from spatial.audit.rays import Spans, cut_pieces
-from spatial.audit.stretches import on_edges
 from spatial.errors import Remark, fault
 
-__all__ = ["bought", "lamp_bound_faults", "proved"]
+__all__ = ["bought", "curve_bound_faults", "lamp_bound_faults", "proved_bounds"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Bounds = dict[str, float | None]
+
+TINY = 1e-6  # of a lamp
 
 #: "Fewest" asks no lamp for stretches of a centimetre and less; this share of all alley at most.
 SLIVERS = 1e-3
 
 
-def lamp_bound_faults(
-    book: Book, light: Light, worth: Worth, value: float, own: float | None
-) -> Iterator[Remark]:
+def lamp_bound_faults(book: Book, value: float, lightable: float, own: Bounds) -> Iterator[Remark]:
     """A bound that the plan breaks or that its prices don't prove; with "fewest" too little light.
 
     Parameters
     ----------
-    value : float
-        What the lit metres are worth.
-    own : float, optional
-        What :func:`proved` says.
+    value, lightable : float
+        What the lit metres are worth, and what all usable lamps could light.
+    own : dict
+        What :func:`proved_bounds` says.
     """
     said, lamps = book.summary["lamps"], book.settings.lamps
     plain = lamps.weight == "plain"
@@ -46,59 +46,118 @@ def lamp_bound_faults(
         text = f"what is lit is worth {say(value)}, the bound says at most {say(bound)}"
         column = "lamps.bound_m" if plain else "lamps.bound_worth"
         yield fault("bound-broken", text, layer="summary", column=column)
-    if lamps.goal == "fewest":
-        short = lamps.share_of_lightable * light.worth(light.usable | light.existing, worth) - value
-        if short > SLIVERS * value:
-            text = f"{say(short)} too little is lit for share_of_lightable {lamps.share_of_lightable}"
-            yield fault("goal-missed", text, layer="summary", column="lamps.worth")
-    elif said["bound_by"] == "LP duals" and own is not None and bound < own - slack:
-        text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(own)}"
+    short = lamps.share_of_lightable * lightable - value
+    if lamps.goal == "fewest" and short > SLIVERS * value:
+        text = f"{say(short)} too little is lit for share_of_lightable {lamps.share_of_lightable}"
+        yield fault("goal-missed", text, layer="summary", column="lamps.worth")
+    if said["bound_by"] != "LP duals":
+        return
+    if (most := own.get("bound_worth")) is not None and bound < most - slack:
+        text = f"the summary says {say(bound)}, the prices in bounds.npz prove only {say(most)}"
         yield fault("bound-unproven", text, layer="summary", column="lamps.bound_worth")
+    if (least := own.get("n_chosen")) is not None:
+        n_required = int((book.site.layer("lamp_sites")["status"] == "required").sum())
+        told = n_required + (said["n_chosen"] - n_required) / (1.0 + said["gap"])
+        if told > least + 0.5:
+            text = f"the gap says at least {told:.0f} lamps, the prices in bounds.npz prove only {least:.0f}"
+            yield fault("bound-unproven", text, layer="summary", column="lamps.gap")
 
 
-def proved(book: Book, light: Light, worth: Worth) -> float | None:
-    """No ``n_lamps`` lamps beside the existing ones light more than this, by the prices in bounds.npz.
+def curve_bound_faults(book: Book, market: Market | None) -> Iterator[Remark]:
+    """Points of the curve whose bounds their prices don't prove."""
+    curve = book.layers["lamp_curve"]
+    n_lamps, bound = curve["n_lamps"].to_numpy(int), curve["bound_worth"].to_numpy(float)
+    own = np.full(len(curve), -np.inf)
+    for n, most in _curve_prices(book, market):
+        own[n_lamps == n] = most[min(n, len(most) - 1)]
+    wrong = own > bound + LENGTH_M + RELATIVE * curve["worth"].to_numpy(float)
+    text = "have a lower bound than the prices in bounds.npz prove"
+    yield from rows_that(wrong, n_lamps, "bound-unproven", text, at="lamp_curve.bound_worth")
 
-    A metre is worth its weight less its price for nothing, and a lamp the prices of its metres less those of
-    the sets it is in, of sites too near to each other, and more where it has a board in sight; a set's price
-    is paid once, a board's given back. The existing and required lamps are taken, and the best others up to
-    the number and within the money. None where no prices are kept.
+
+def proved_bounds(book: Book, market: Market | None) -> Bounds:
+    """What the prices in bounds.npz prove of the lamps, None where there are none.
+
+    ``bound_worth``: no ``n_lamps`` lamps beside the existing ones light more; or with "fewest" ``n_chosen``:
+    no fewer lamps light so much. ``curve_gap``: the most by which a point of the curve falls short of what
+    is proved, as a share.
     """
-    if book.settings.lamps.goal == "fewest" or "lamps_price" not in book.bounds:
+    goal = "n_chosen" if book.settings.lamps.goal == "fewest" else "bound_worth"
+    if market is None:
+        return {goal: None, "curve_gap": None}
+    own = _fewest(book, market) if goal == "n_chosen" else _most_worth(book, market)
+    return {goal: own, "curve_gap": _curve_gap(book, market)}
+
+
+def _curve_prices(book: Book, market: Market | None) -> Iterator[tuple[int, Floats]]:
+    """The numbers of lamps for which prices are kept, and what these prove for 0, 1, 2 … lamps."""
+    keys = ("lamps_curve_place", "lamps_curve_n", "lamps_curve_price")
+    if market is None or not set(keys) <= set(book.bounds) or book.settings.lamps.apart_m:
+        return
+    place, n_lamps, prices = (book.bounds[key] for key in keys)
+    width = prices.size // max(n_lamps.size, 1)
+    if prices.size != width * n_lamps.size or not ((place >= 0) & (place < width)).all():
+        return
+    for n, price in zip(n_lamps.tolist(), prices.reshape(-1, width).astype(float), strict=True):
+        yield n, market.most_along(price[place])
+
+
+def _curve_gap(book: Book, market: Market) -> float | None:
+    curve, most = book.layers["lamp_curve"], None
+    n_lamps = curve["n_lamps"].to_numpy(int)
+    for _, along in _curve_prices(book, market):
+        here = along[np.minimum(n_lamps, len(along) - 1)]
+        most = here if most is None else np.minimum(most, here)
+    if most is None:
         return None
-    sites, lamps = book.site.layer("lamp_sites"), book.settings.lamps
-    status = sites["status"].to_numpy(object)
-    alley, from_m, to_m, price = (book.bounds[f"lamps_{key}"] for key in ("alley", "from_m", "to_m", "price"))
-    edge, row, begin_m, end_m = on_edges(book.network, alley, from_m, to_m)
-    usable, k = light.spans.of(light.usable), status.size
-    both = Spans(
-        np.concatenate([usable.line, edge]),
-        np.concatenate([usable.lamp, k + row]),
-        np.concatenate([usable.from_m, begin_m]),
-        np.concatenate([usable.to_m, end_m]),
-    )
-    pieces = cut_pieces(both, light.length_m)
-    by_lamp = pieces.lamp < k
-    per_m = worth.at(pieces.line, (pieces.from_m + pieces.to_m) / 2)
-    lightable = np.bincount(pieces.piece[by_lamp], minlength=pieces.line.size) > 0
-    each = pieces.length_m * per_m * (lightable & ~light.lit_already[pieces.line])
-    paid = np.zeros(pieces.line.size)
-    paid[pieces.piece[~by_lamp]] = np.clip(price[pieces.lamp[~by_lamp] - k], 0.0, 1.0)
-    site_worth = np.bincount(pieces.lamp[by_lamp], (each * paid)[pieces.piece[by_lamp]], minlength=k)
-    required = status == "required"
-    taken = light.existing | required
-    free = light.usable & ~taken
+    return float(np.max((most - curve["worth"].to_numpy(float)) / np.maximum(most, LENGTH_M), initial=0.0))
+
+
+def _most_worth(book: Book, market: Market) -> float:
+    """No ``n_lamps`` lamps beside the existing ones light more than this.
+
+    A lamp is worth the prices of its metres less those of the sets it is in, of sites too near to each other,
+    and more where it has a board in sight; a set's price is paid once, a board's given back. The existing and
+    required lamps are taken, and the best others up to the number and within the money.
+    """
+    lamps, price = book.settings.lamps, np.clip(book.bounds["lamps_price"], 0.0, 1.0)
+    taken = market.existing | market.required
+    free = market.usable & ~taken
+    site_worth = market.site_worth(price)
     of_sets, paid_once = _sides(book, taken)
     site_worth[free] += of_sets[free]
-    n = k if lamps.most_lamps is None else max(lamps.most_lamps - int(required.sum()), 0)
+    n = taken.size if lamps.most_lamps is None else max(lamps.most_lamps - int(market.required.sum()), 0)
     if lamps.budget_cny is None:
         added = float(np.sort(np.maximum(site_worth[free], 0.0))[::-1][:n].sum())
     else:
-        cost_cny = sites["cost_cny"].fillna(0.0).to_numpy(float)
-        left_cny = lamps.budget_cny - float(cost_cny[required & light.usable].sum())
+        cost_cny = book.site.layer("lamp_sites")["cost_cny"].fillna(0.0).to_numpy(float)
+        left_cny = lamps.budget_cny - float(cost_cny[market.required & market.usable].sum())
         added = bought(site_worth[free], cost_cny[free], n, left_cny)
-    already = light.worth(np.zeros(k, bool), worth)
-    return already + float((each * (1.0 - paid)).sum() + site_worth[taken].sum()) + added + paid_once
+    return market.for_nothing(price) + float(site_worth[taken].sum()) + added + paid_once
+
+
+def _fewest(book: Book, market: Market) -> float | None:
+    """No fewer new lamps, required ones included, light the share asked for of what can be lit.
+
+    A stretch has a price in lamps; where only a share is asked for, reaching it by one more is worth so
+    much, and dark stretches give that back. Where the prices of a site's stretches are above 1, it comes off.
+    """
+    if "lamps_goal_price" not in book.bounds:
+        return None
+    taken, share = market.existing | market.required, book.settings.lamps.share_of_lightable
+    free = market.usable & ~taken
+    lit = np.asarray(market.by_site[taken].sum(axis=0)).ravel() > 0  # asks for nothing more
+    per_worth = np.where(lit, 0.0, np.maximum(book.bounds["lamps_price"], 0.0))
+    least = float(market.lightable @ per_worth)
+    if share < 1:
+        goal = max(float(book.bounds["lamps_goal_price"][0]), 0.0)
+        most = market.already + float(market.lightable.sum())
+        left = share * most - market.already - float(market.lightable[lit].sum())
+        least = goal * left + float(market.lightable @ np.where(lit, 0.0, np.minimum(per_worth - goal, 0.0)))
+    of_sets, paid_once = _sides(book, taken)
+    over = (market.site_worth(per_worth) + of_sets)[free] - 1.0
+    least -= paid_once + float(np.maximum(over, 0.0).sum())
+    return float(max(np.ceil(least - TINY), 0.0)) + int(market.required.sum())
 
 
 def _sides(book: Book, taken: Bools) -> tuple[Floats, float]:

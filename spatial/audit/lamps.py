@@ -20,7 +20,8 @@ from spatial.audit.compare import (
     rows_that,
     say,
 )
-from spatial.audit.lamp_bound import lamp_bound_faults, proved
+from spatial.audit.lamp_bound import curve_bound_faults, lamp_bound_faults, proved_bounds
+from spatial.audit.lamp_prices import priced_light
 from spatial.audit.light import Light, Worth, refused_walls, too_near
 from spatial.audit.lighting import alley_light_faults, lighting_faults, share_faults
 from spatial.audit.sites import place_faults, site_faults
@@ -48,7 +49,8 @@ def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any],
     sites, chosen = book.site.layer("lamp_sites"), book.layers["lamps"]
     refused = chosen["site_id"].isin(sites.loc[refused_walls(sites), "site_id"])
     worth = recount_worth(book)
-    figures, own = _figures(book, light, worth, lit_m), proved(book, light, worth)
+    figures, market = _figures(book, light, worth, lit_m), priced_light(book, light, worth)
+    own = proved_bounds(book, market)
     remarks = [
         *site_faults(book, "lamp_sites", "lamps", limit=settings.most_lamps),
         *_budget_faults(book),
@@ -66,13 +68,14 @@ def lamp_faults(book: Book, light: Light) -> tuple[list[Remark], dict[str, Any],
         *_order_faults(book, light, worth),
         *stretch_faults(book, light),
         *_curve_faults(book),
-        *lamp_bound_faults(book, light, worth, figures["worth"], own),
+        *curve_bound_faults(book, market),
+        *lamp_bound_faults(book, figures["worth"], figures["worth_lightable"], own),
         *lighting_faults(book, light),
         *alley_light_faults(book, light),
         *(share_faults(book, light) if "households" in book.layers else ()),
         *figures_differ("lamps", book.summary["lamps"], figures),
     ]
-    return remarks, figures, {"bound_worth": own, "curve": None}
+    return remarks, figures, own
 
 
 def _budget_faults(book: Book) -> Iterator[Remark]:

@@ -38,7 +38,6 @@ from spatial.siting.candidates import (
 )
 from spatial.siting.night import lamps_in_sight
 from spatial.siting.service import (
-    LAGRANGIAN,
     Service,
     Walked,
     farthest,
@@ -311,7 +310,7 @@ def _figures(
 def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, NDArray[Any]]:
     """Prices per household row: of step 1, and of the walk and of being beyond ``walk_m``."""
     found = {"boards_served_price": served.duals}
-    if walk is None or not walk.bound_by.startswith(LAGRANGIAN):
+    if walk is None:
         return found
     price_m = np.full(len(task.service.weight), np.nan)
     price_m[np.diff(task.service.walk.indptr) > 0] = walk.duals[:-1]

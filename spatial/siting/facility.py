@@ -60,6 +60,7 @@ class FacilityPlan:
     figures: dict[str, Any]
     remarks: tuple[Remark, ...]
     prices: Mapping[str, FloatArray]  # ``walk`` and ``served`` of each row that needs it, ``far``
+    made_xy: FloatArray  # (c, 2) where candidates were made along the alleys; none where a layer gives them
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def plan_facility(site: Site, network: AlleyNetwork, settings: Settings, name: s
             "walk_min": at.walk if facility.walk_min is not None else np.nan,
         }
     )
-    return FacilityPlan(table, walk, figures, tuple(remarks), prices)
+    made = sites if facility.candidates == "alleys" else sites.iloc[:0]
+    made_xy = shapely.get_coordinates(made.geometry.to_numpy())
+    return FacilityPlan(table, walk, figures, tuple(remarks), prices, made_xy)
 
 
 def check_facility(site: Site, settings: Settings, name: str) -> None:
@@ -293,14 +296,14 @@ def _choose(
 
 
 def _prices(needs: _Needs, served: Solution, walk: Solution | None) -> dict[str, FloatArray]:
-    """Prices of the Lagrangian bounds, NaN where a bound has none."""
+    """Prices that prove the bounds, or nearly where a search did, NaN where a bound has none."""
     none, far = np.full(len(needs.rows), np.nan), np.full(1, np.nan)
     found = {"walk": none.copy(), "far": far, "served": none if needs.capacity is not None else served.duals}
     if walk is not None and needs.capacity is not None:
         found["walk"] = walk.duals
         if served.bound_by == LAGRANGIAN:
             found["served"] = served.duals
-    elif walk is not None and walk.bound_by.startswith(LAGRANGIAN):
+    elif walk is not None:
         found["walk"][np.diff(needs.service.walk.indptr) > 0] = walk.duals[:-1]
         found["far"] = walk.duals[-1:]
     return found

@@ -38,6 +38,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 LEAST_M = 0.01  # of alley: "fewest" asks no lamp for less
+CURVE_PRICES = 3_200_000  # that are kept, 4 bytes each before they are packed
 ORDER_SHORT = 0.02  # the share by which the free order may fall short of the curve
 
 
@@ -124,7 +125,7 @@ def plan_lamps(
             **dark_run(drawn),
             **way_figures(site.layer("households"), ways, lit, before),
         },
-        bounds=_bounds(network, task, settings, solution),
+        bounds={**_bounds(network, task, settings, solution), **_curve_bounds(curve)},
         remarks=(
             *remarks,
             *_remarks(task, settings, solution, chosen, free.short),
@@ -361,32 +362,49 @@ def _bounds(
 ) -> dict[str, NDArray[Any]]:
     """The worth of a metre where it is not one, and the prices that prove the bound anew.
 
-    Of a metre; of sets of sites too near to each other; of a lamp in sight of a board, below 0.
+    Of a metre; of sets of sites too near to each other; of a lamp in sight of a board, below 0; with
+    "fewest" the number of lamps that a metre, and reaching the goal by one more, are worth.
     """
-    begin_m = network.edge_from_m[task.cut.edge]
-    worth, plain = task.worth, settings.lamps.weight == "plain"
-    priced = len(solution.duals) == len(worth)
-    if plain and not priced:
-        return {}
+    begin_m, worth = network.edge_from_m[task.cut.edge], task.worth
+    price = solution.duals[: len(worth)]
+    n_apart, n_shown = len(task.sides.most), len(task.shown.most)
+    paid = np.flatnonzero(solution.side_duals[:n_apart])
+    sets = sparse.coo_array(task.sides.use[paid])
     found = {
         "lamps_alley": network.edge_alley[task.cut.edge],
         "lamps_from_m": begin_m + task.cut.from_m,
         "lamps_to_m": begin_m + task.cut.to_m,
+        "lamps_price": np.divide(price, worth, out=np.zeros_like(worth), where=worth > 0),
+        "lamps_apart_set": sets.row.astype(np.int64),
+        "lamps_apart_site": sets.col.astype(np.int64),
+        "lamps_apart_price": solution.side_duals[paid],
+        "lamps_shown_price": solution.side_duals[n_apart : n_apart + n_shown],
     }
-    if not plain:
+    if settings.lamps.weight != "plain":
         found["lamps_per_m"] = task.per_m
-    if priced:
-        found["lamps_price"] = np.divide(solution.duals, worth, out=np.zeros_like(worth), where=worth > 0)
-        n_apart, n_shown = len(task.sides.most), len(task.shown.most)
-        paid = np.flatnonzero(solution.side_duals[:n_apart])
-        sets = sparse.coo_array(task.sides.use[paid])
-        found |= {
-            "lamps_apart_set": sets.row.astype(np.int64),
-            "lamps_apart_site": sets.col.astype(np.int64),
-            "lamps_apart_price": solution.side_duals[paid],
-            "lamps_shown_price": solution.side_duals[n_apart : n_apart + n_shown],
-        }
+    if settings.lamps.goal == "fewest":
+        found["lamps_goal_price"] = solution.duals[-1:]
     return found
+
+
+def _curve_bounds(curve: Curve) -> dict[str, NDArray[Any]]:
+    """The prices that prove the bounds of the curve, of as many of its points as there is room for.
+
+    Stretches with the same prices at all points share a place in ``lamps_curve_price``, which holds one
+    number of lamps after another.
+    """
+    if not len(curve.price):
+        return {}
+    _, first, place = np.unique(curve.price, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.argsort(order)
+    n_kept = int(np.clip(CURVE_PRICES // len(first), 1, len(curve.n_lamps)))
+    kept = np.unique(np.linspace(0, len(curve.n_lamps) - 1, n_kept).round().astype(int))
+    return {
+        "lamps_curve_place": rank[place].astype(np.int32),
+        "lamps_curve_n": curve.n_lamps[kept],
+        "lamps_curve_price": curve.price[kept][:, first[order]].ravel(),
+    }
 
 
 def _price(task: LampTask, settings: Settings, curve: Curve, chosen: BoolArray) -> list[Remark]:

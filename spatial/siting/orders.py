@@ -35,6 +35,7 @@ class Curve:
     bound: FloatArray  # of the worth
     lit_m: FloatArray
     choices: tuple[BoolArray, ...]  # new lamps
+    price: NDArray[np.float32]  # (q, m) per worth of each stretch, 0 to 1: proves the bound; q = 0: kept none
 
     def short(self, worth: FloatArray) -> float:
         """The largest share by which an order of this worth after 0, 1, 2 … lamps falls short."""
@@ -76,13 +77,20 @@ def curve_of(task: LampTask, settings: Settings, chosen: BoolArray) -> Curve:
     if task.lit_worth(chosen) > task.lit_worth(choices[at_plan]):
         choices[at_plan] = chosen
     worth = np.array([task.lit_worth(each) for each in choices])
+    sought = task.worth
+    price = [np.divide(each.duals, sought, out=np.zeros_like(sought), where=sought > 0) for each in found]
     return Curve(
         n_lamps=n_lamps,
         worth=worth,
         bound=np.maximum([task.already_worth + each.bound for each in found], worth),
         lit_m=np.array([task.lit_m(each) for each in choices]),
         choices=tuple(each & ~task.existing for each in choices),
+        price=_kept([] if len(task.sides.most) else price, len(sought)),
     )
+
+
+def _kept(prices: list[FloatArray], n_stretches: int) -> NDArray[np.float32]:
+    return np.array(prices, dtype=np.float32).reshape(-1, n_stretches) + np.float32(0)  # no zero below zero
 
 
 def free_order(task: LampTask, settings: Settings, curve: Curve) -> Order:

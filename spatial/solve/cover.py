@@ -126,8 +126,6 @@ def _max_cover(
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
     value = float(weight[covered(covers, chosen)].sum())
-    side_duals = np.zeros(len(sides.most))
-    side_duals[sides.binding(task.sites, task.fixed)] = -answer.duals[n_rows + 1 :]
     return solution_of(
         answer,
         chosen,
@@ -135,7 +133,7 @@ def _max_cover(
         sense="max",
         constant=float(weight[task.done].sum()),
         duals=_row_prices(task, weight, -answer.duals[:n_rows]),
-        side_duals=side_duals,
+        side_duals=_side_prices(task, sides, answer.duals[n_rows + 1 :]),
     )
 
 
@@ -168,7 +166,8 @@ def cover_curve(
     Returns
     -------
     list of Solution
-        In the order of ``numbers``; without duals.
+        In the order of ``numbers``; ``duals`` prove each bound as those of :func:`max_cover`, where nothing
+        else must be kept to.
     """
     weight = np.asarray(weight, dtype=np.float64)
     sides = Sides.none(covers.shape[1]) if sides is None else sides
@@ -185,7 +184,8 @@ def cover_curve(
         bound = already + point.bound
         bound = value if bound - value <= SAME_SHARE * value else bound
         gap = gap_between(value, bound, sense="max")
-        found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False))
+        duals = _row_prices(task, weight, point.price)
+        found.append(Solution(chosen, value, bound, gap, "LP duals", stopped=False, duals=duals))
     return found
 
 
@@ -195,6 +195,7 @@ class _Point:
 
     picked: BoolArray
     bound: float  # infinite: not known
+    price: FloatArray  # per merged row, from 0 to its weight: proves the bound
 
 
 def _along(
@@ -215,7 +216,8 @@ def _along(
         if many:
             picked = with_number(covering, picked, min(n, int(picked.sum())))
             full = covering.value(picked) >= all_of_it * (1 - SAME_SHARE)
-            yield _Point(picked, all_of_it if full else np.inf if n else 0.0)
+            bound = all_of_it if full else np.inf if n else 0.0
+            yield _Point(picked, bound, np.zeros(n_rows) if full else task.weight)
             continue
         relaxed = next(along)
         taken, shared = (np.zeros(covers.shape[1], dtype=bool) for _ in range(2))
@@ -232,7 +234,7 @@ def _along(
             chosen = max(chosen, better, key=lambda each: float(weight[covered(covers, each)].sum()))
         many = n_sides == 0 and shared.sum() > max(MANY_SHARED, MANY_SHARE * n_sites)
         picked = (chosen & ~task.fixed)[task.sites]
-        yield _Point(picked, -relaxed.bound)
+        yield _Point(picked, -relaxed.bound, np.clip(-relaxed.duals[:n_rows], 0.0, task.weight))
 
 
 def _bettered(
@@ -243,18 +245,18 @@ def _bettered(
     points, numbers = points.copy(), np.minimum(numbers, len(task.sites))
     unknown = [at for at, each in enumerate(points) if np.isinf(each.bound)]
     if unknown:
-        bounds = bounds_along(task.rows, task.weight, numbers[unknown])
-        for at, bound in zip(unknown, bounds.tolist(), strict=True):
-            points[at] = replace(points[at], bound=bound)
+        bounds, prices = bounds_along(task.rows, task.weight, numbers[unknown])
+        for at, bound, price in zip(unknown, bounds.tolist(), prices, strict=True):
+            points[at] = replace(points[at], bound=bound, price=price)
     bound = np.array([each.bound for each in points])
-    price = _slopes(numbers, bound)
+    slope = _slopes(numbers, bound)
     choices = [each.picked for each in points]
     for share, rounds in ANNEALED:
         enough = (1 - share) * (already + bound) - already
         short = [at for at, each in enumerate(choices) if covering.value(each) < enough[at]]
         few = [choices[at] for at in short]
         better = annealed_along(
-            covering, few, numbers[short], price=price[short], enough=enough[short], rounds=rounds, seed=seed
+            covering, few, numbers[short], price=slope[short], enough=enough[short], rounds=rounds, seed=seed
         )
         for at, picked in zip(short, better, strict=True):
             choices[at] = picked
@@ -322,7 +324,10 @@ def set_cover(
     Returns
     -------
     Solution
-        ``value`` and ``bound`` count the sites chosen besides the fixed ones.
+        ``value`` and ``bound`` count the sites chosen besides the fixed ones. ``duals`` is a price per row,
+        and behind the last of them one per weight reached, 0 where all must be covered: their sum, or with
+        a target what it falls short of the weight at the latter, bounds the number where no site's rows
+        cost more than 1; what they cost more comes off. ``side_duals`` as for :func:`max_cover`.
 
     Raises
     ------
@@ -337,12 +342,14 @@ def set_cover(
     if target is not None and target > most + SAME_WEIGHT:
         raise InfeasibleError(f"a weight of {target:g} is asked for, but all sites together cover {most:g}")
     side = sides.left(task.sites, task.fixed)
-    rows, sites, taken = task.rows, task.sites, task.fixed.copy()
+    rows, sites, taken, row = task.rows, task.sites, task.fixed.copy(), np.arange(task.rows.shape[0])
+    price = np.zeros(len(row))
     part = target is not None and target < most - SAME_WEIGHT
     if not part and not len(side.most):
         rest = reduced_cover(task.rows)
         taken[task.sites[rest.taken]] = True
-        rows, sites = rest.rows, task.sites[rest.sites]
+        rows, sites, row = rest.rows, task.sites[rest.sites], rest.row
+        price[rest.sure] = 1.0
         side = Sides.none(len(sites))
     n_rows, n_sites = rows.shape
     matrix, least, cost = rows, np.ones(n_rows), np.ones(n_sites)
@@ -361,11 +368,15 @@ def set_cover(
     answer = solve_program(program, effort=effort, seed=seed, whole_costs=True)
     chosen = taken.copy()
     chosen[sites] = answer.x[:n_sites] > 0.5
+    price[row] = answer.duals[:n_rows]
+    per_weight = float(answer.duals[n_rows]) if part else 0.0
     return solution_of(
         answer,
         chosen,
         value=float(chosen.sum() - task.fixed.sum()),
         constant=float(taken.sum() - task.fixed.sum()),
+        duals=np.append(_shared_out(task, weight, price), per_weight),
+        side_duals=_side_prices(task, sides, answer.duals[len(least) :]),
     )
 
 
@@ -541,6 +552,21 @@ def _row_prices(task: _Task, weight: FloatArray, price: FloatArray) -> FloatArra
     shares = np.where(task.done, 0.0, 1.0)
     shares[task.row >= 0] = share[task.row[task.row >= 0]]
     return weight * shares
+
+
+def _shared_out(task: _Task, weight: FloatArray, price: FloatArray) -> FloatArray:
+    """Prices of merged rows shared out over their members by weight."""
+    on = task.row >= 0
+    shares = np.zeros(len(weight))
+    shares[on] = (price / task.weight)[task.row[on]]
+    return weight * shares
+
+
+def _side_prices(task: _Task, sides: Sides, duals: FloatArray) -> FloatArray:
+    """What a unit of each of the sides costs; nothing where no choice can break it."""
+    prices = np.zeros(len(sides.most))
+    prices[sides.binding(task.sites, task.fixed)] = -duals
+    return prices
 
 
 @njit(cache=True)

@@ -31,7 +31,9 @@ AIM = 0.0015  # a share of the bound: how far below it the steps aim
 KEPT = 0.9  # of the direction before
 
 
-def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) -> FloatArray:
+def bounds_along(
+    rows: sparse.csr_array, weight: FloatArray, numbers: IntArray
+) -> tuple[FloatArray, list[FloatArray]]:
     """Bounds on the weight covered, for one number of sites after another, there and back.
 
     Parameters
@@ -43,8 +45,10 @@ def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) 
 
     Returns
     -------
-    (q,) array
+    bounds : (q,) array
         What none of so many sites passes.
+    prices : list of (m,) arrays
+        Prices that prove each of them.
     """
     lists = rows.indptr.astype(np.int32), rows.indices.astype(np.int32)
     n_sites = rows.shape[1]
@@ -55,7 +59,10 @@ def bounds_along(rows: sparse.csr_array, weight: FloatArray, numbers: IntArray) 
         start = prices[int(bound[:, at].argmin())]
         prices.append(_priced(lists, weight, start, int(numbers[at]), n_sites, grows=turn == 0))
         bound = np.vstack([bound, _bounds(lists, weight, prices[-1], n_sites)[numbers]])
-    return np.asarray(np.minimum(bound.min(axis=0), weight.sum()))
+    prices.append(np.zeros(len(weight)))  # proves that no more than all is covered
+    bound = np.vstack([bound, np.full(len(numbers), weight.sum())])
+    best = [prices[at] for at in bound.argmin(axis=0).tolist()]
+    return np.asarray(bound.min(axis=0)), best
 
 
 def _priced(

@@ -193,6 +193,7 @@ class Relaxed:
 
     x: FloatArray
     bound: float
+    duals: FloatArray  # per row of the programme, of the Lagrangian bound
 
 
 def relaxed_along(program: Program, limits: FloatArray, *, row: int, seed: int = 1) -> Iterator[Relaxed]:
@@ -215,7 +216,8 @@ def relaxed_along(program: Program, limits: FloatArray, *, row: int, seed: int =
         upper = program.row_upper.copy()
         upper[row] = limit
         here = replace(program, row_upper=upper)
-        yield Relaxed(run.x, lagrangian_bound(here, _signed(here, run.duals))[0])
+        duals = _signed(here, run.duals)
+        yield Relaxed(run.x, lagrangian_bound(here, duals)[0], duals)
 
 
 def lagrangian_bound(program: Program, duals: FloatArray) -> tuple[float, FloatArray]:

@@ -31,8 +31,10 @@ class Reduced:
     """Sites that some best cover holds, and what is left to decide beside them."""
 
     taken: IntArray
+    sure: IntArray  # for each of ``taken`` the row that it came to cover alone: prices of 1 prove them
     sites: IntArray
     rows: sparse.csr_array  # (r, s) over ``sites``
+    row: IntArray  # of each of ``rows``: the row it was
 
 
 def reduced_cover(rows: sparse.csr_array) -> Reduced:
@@ -44,20 +46,26 @@ def reduced_cover(rows: sparse.csr_array) -> Reduced:
         Not 0 where site j covers row i; every row has a site.
     """
     left = sparse.csr_array((np.ones(rows.nnz, dtype=np.int64), rows.indices, rows.indptr), shape=rows.shape)
-    sites, taken = np.arange(rows.shape[1]), [np.empty(0, dtype=np.int64)]
+    sites, row = np.arange(rows.shape[1]), np.arange(rows.shape[0])
+    taken, sure = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     before = None
     while left.shape != before and _pairs(left) <= PAIRS and _pairs(left.T.tocsr()) <= PAIRS:
         before = left.shape
-        left = left[~_contains_another(left)]
+        own = ~_contains_another(left)
+        left, row = left[own], row[own]
         keep = ~_within_another(left)
         left, sites = sparse.csr_array(left[:, keep]), sites[keep]
-        alone = np.unique(left.indices[left.indptr[:-1][np.diff(left.indptr) == 1]])
+        single = np.flatnonzero(np.diff(left.indptr) == 1)
+        alone, first = np.unique(left.indices[left.indptr[single]], return_index=True)
         taken.append(sites[alone])
-        sure = np.bincount(alone, minlength=len(sites))
-        left = left[left @ sure == 0]
+        sure.append(row[single[first]])
+        open_ = left @ np.bincount(alone, minlength=len(sites)) == 0
+        left, row = left[open_], row[open_]
         used = np.bincount(left.indices, minlength=len(sites)) > 0
         left, sites = sparse.csr_array(left[:, used]), sites[used]
-    return Reduced(np.sort(np.concatenate(taken)), sites, left)
+    all_taken = np.concatenate(taken)
+    order = np.argsort(all_taken)
+    return Reduced(all_taken[order], np.concatenate(sure)[order], sites, left, row)
 
 
 def _pairs(rows: sparse.csr_array) -> int:
