@@ -8,8 +8,8 @@ a large one a hundred times as much. CPU is of one thread, compilation and the m
 out: *first* is what comes before solving (sight and stretches, or walks), *solve* the rest. Each size has a
 process of its own; *MB* is its peak so far.
 
-*dense* is the curve of the township with a candidate every 2 m along both its alleys and walls, where the
-relaxation takes sites in shares; at large there would be too many.
+*dense* is the curve with a candidate made every 2 m, of which many light nearly the same; at large there
+would be too many. ``--places aleppo`` has so many in the open that the relaxation takes them in shares.
 
 ``--beside`` adds other tools: at small spopt with HiGHS, demand as points every metre (left out where spopt
 is not installed), at medium HiGHS alone on the same exact stretches.
@@ -434,13 +434,21 @@ def place_rows(place: str) -> list[Row]:
     rows = []
     for part in parts:
         begin_s = time.process_time()
-        figures = PLANNERS[part](site, network, settings).figures
-        n, value, bound = (figures[key] for key in SHOWN[part])
+        plan = PLANNERS[part](site, network, settings)
+        n, value, bound = (plan.figures[key] for key in SHOWN[part])
         cpu_s = time.process_time() - begin_s
-        rows.append(
-            Row(f"{place} {part}, all of it", n, value, bound, figures["gap"], 0.0, cpu_s, _peak_mb())
-        )
-        print(rows[-1], flush=True)
+        name = f"{place} {part}, all of it"
+        found = [Row(name, n, value, bound, plan.figures["gap"], 0.0, cpu_s, _peak_mb())]
+        if part == "lamps":
+            points = [plan.curve[key].to_numpy() for key in ("n_lamps", "worth", "bound_worth")]
+            gaps = [gap_between(*each, sense="max") for each in zip(*points[1:], strict=True)]
+            worst = int(np.argmax(gaps))
+            told = f"{len(plan.sites):,} sites, to {points[0][-1]:,} lamps"
+            at_worst = (int(points[0][worst]), float(points[1][worst]), float(points[2][worst]), gaps[worst])
+            found.append(Row("  its curve, the worst point", *at_worst, 0.0, 0.0, _peak_mb(), told))
+        for row in found:
+            print(row, flush=True)
+        rows += found
     return rows
 
 

@@ -477,13 +477,19 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
         _say(
             f"lamps: {lamps['n_chosen']} new beside {lamps['n_existing']}, "
             f"{lamps['lit_m']:,.0f} of {lamps['alley_m']:,.0f} m lit ({lamps['share_lit']:.1%}), "
-            f"{_lamp_bound(lamps)} (gap {_gap(lamps)})"
+            f"{_lamp_bound(lamps, summary['settings']['lamps'])} (gap {_gap(lamps)})"
         )
         if lamps["way_lit_mean"] is not None:
             _say(
                 f"way home: {lamps['way_lit_mean']:.1%} lit on average, {lamps['way_lit_worst_tenth']:.1%} "
                 f"for the tenth that has least; today {lamps['way_lit_mean_before']:.1%}"
             )
+        doors = lamps["share_doors_lit"]
+        _say(
+            f"installed: {lamps['share_alleys_with_lamp']:.1%} of the alleys have a lamp"
+            + ("" if doors is None else f", {doors:.1%} of the households light at their door")
+            + _dark_run(lamps)
+        )
     if boards := summary["boards"]:
         _say(
             f"boards: {boards['n_chosen']}, {boards['households_served']:,} households "
@@ -505,8 +511,18 @@ def _tell_plan(summary: Mapping[str, Any]) -> None:
         _say(f"{len(summary['doubts'])} doubts and {len(summary['notes'])} notes stand in summary.json")
 
 
-def _lamp_bound(lamps: Mapping[str, Any]) -> str:
-    """What is proved of the light: metres, or with a weight what they are worth."""
+def _dark_run(lamps: Mapping[str, Any]) -> str:
+    """The longest piece of alley without light, and where it begins."""
+    if lamps["dark_run_alley_id"] is None:
+        return ", no alley is dark anywhere"
+    where = f"{lamps['dark_run_alley_id']} from {lamps['dark_run_from_m']:.0f} m"
+    return f", the longest dark run is {lamps['dark_run_m']:.0f} m ({where})"
+
+
+def _lamp_bound(lamps: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What is proved: of the number with "fewest", else of metres, or with a weight of their worth."""
+    if settings["goal"] == "fewest":
+        return f"the fewest that light {settings['share_of_lightable']:.0%} of what can be lit"
     if lamps["bound_m"] is not None:
         return f"proven at most {lamps['bound_m']:,.0f} m"
     return f"worth {lamps['worth']:,.0f} by {lamps['weight']}, proven at most {lamps['bound_worth']:,.0f}"

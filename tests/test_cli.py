@@ -71,6 +71,11 @@ def test_same_seed_gives_the_same_bytes_under_other_circumstances(shannan_plan, 
     )
     assert done.returncode == 0, done.stderr
     assert _hashes(tmp_path / "again") == _hashes(shannan_plan)
+    lamps = json.loads((shannan_plan / "summary.json").read_text(encoding="utf-8"))["lamps"]
+    assert f"installed: {lamps['share_alleys_with_lamp']:.1%} of the alleys have a lamp" in done.stderr
+    assert f"longest dark run is {lamps['dark_run_m']:.0f} m ({lamps['dark_run_alley_id']}" in done.stderr
+    page = (shannan_plan / "planner.html").read_text(encoding="utf-8")
+    assert all(name in page for name in ("装灯巷道比例", "最长暗段", "门前有灯的住户比例"))
 
 
 def test_json_is_one_object_on_standard_output(alleyplan, tmp_path):

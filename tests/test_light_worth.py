@@ -381,6 +381,18 @@ def test_a_point_of_the_curve_that_its_prices_do_not_prove_is_named(
     assert {(each.code, each.layer) for each in recount(copy).faults} == {("bound-unproven", "lamp_curve")}
 
 
+def test_a_curve_far_below_its_bounds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubts() -> list[str]:
+        return [each.code for each in lamps_of(fork(), "lamps.n_lamps=2").remarks if each.kind == "doubt"]
+
+    assert "curve-loose" not in doubts()
+    plain = lamps.curve_of
+    monkeypatch.setattr(
+        lamps, "curve_of", lambda *given: replace(curve := plain(*given), bound=1.003 * curve.worth)
+    )
+    assert "curve-loose" in doubts()
+
+
 def test_of_many_prices_some_points_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All points are held against the kept ones, which prove less between them."""
     monkeypatch.setattr(lamps, "CURVE_PRICES", 1)

@@ -146,8 +146,12 @@ def _today(plan: Plan) -> list[View]:
             ("lit_m", "metres", lamps["lit_before_m"], lamps["lit_m"]),
             ("share_lit", "share", lamps["lit_before_m"] / alley_m, lamps["share_lit"]),
         ]
-        if lamps.get("way_lit_mean") is not None:
-            rows.append(("way_lit_mean", "share", lamps["way_lit_mean_before"], lamps["way_lit_mean"]))
+        for name in ("way_lit_mean", "way_lit_worst_tenth", "way_lit_elderly", "share_doors_lit"):
+            if lamps.get(name) is not None:
+                rows.append((name, "share", lamps.get(f"{name}_before"), lamps[name]))
+        for name, kind in (("share_alleys_with_lamp", "share"), ("dark_run_m", "metres")):
+            if lamps.get(name) is not None:
+                rows.append((name, kind, None, lamps[name]))
     return [dict(zip(("name", "kind", "today", "planned"), each, strict=True)) for each in rows]
 
 

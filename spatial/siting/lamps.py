@@ -39,6 +39,7 @@ BoolArray = NDArray[np.bool_]
 
 LEAST_M = 0.01  # of alley: "fewest" asks no lamp for less
 CURVE_PRICES = 3_200_000  # that are kept, 4 bytes each before they are packed
+CURVE_SHORT = 0.002  # the share by which a point of the curve may fall short of its bound
 ORDER_SHORT = 0.02  # the share by which the free order may fall short of the curve
 
 
@@ -129,6 +130,7 @@ def plan_lamps(
         remarks=(
             *remarks,
             *_remarks(task, settings, solution, chosen, free.short),
+            *_loose(curve),
             *_price(task, settings, curve, chosen),
         ),
     )
@@ -420,6 +422,20 @@ def _price(task: LampTask, settings: Settings, curve: Curve, chosen: BoolArray) 
     )
     ids = task.sites["site_id"][task.required]
     return [note("required-price", message, layer="lamp_sites", column="status", ids=ids)]
+
+
+def _loose(curve: Curve) -> list[Remark]:
+    """Points of the curve that are farther below their bound than is promised."""
+    short = (curve.bound - curve.worth) / np.maximum(curve.bound, NOTHING_M)
+    n_lamps = curve.n_lamps[short > CURVE_SHORT]
+    if not len(n_lamps):
+        return []
+    message = (
+        f"{len(n_lamps)} of {len(short)} points of the curve are proved only to within {short.max():.2%}: "
+        f"a better choice may exist for {n_lamps[0]} to {n_lamps[-1]} lamps"
+    )
+    remedy = "for one number plan with it as lamps.n_lamps; its own bound is closer"
+    return [doubt("curve-loose", message, layer="lamp_curve", column="bound_worth", remedy=remedy)]
 
 
 def _remarks(
