@@ -47,7 +47,7 @@ ENOUGH = 0.0005  # a share by which a point of a curve may fall short of its bou
 FEW_SHARED = 150  # sites in shares, among which the best are sought
 MANY_SHARED, MANY_SHARE = 600, 0.02  # sites in shares, and of all: with more, the relaxation is left
 # Points that fall short by a share, and the rounds there and back.
-ANNEALED = ((0.001, 6), (0.0015, 16), (0.0018, 48))
+ANNEALED = ((0.001, 6), (0.0015, 16), (0.0018, 48), (0.0019, 200))
 MANY_SITES = 10_000  # with more, the search begins with what the relaxation takes whole
 WHOLE = 1e-6  # a share of a site nearer to 0 or 1 is whole
 
