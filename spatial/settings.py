@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import itertools
 import re
 import stat
 import tomllib
@@ -49,9 +50,16 @@ class Community(Section):
     name: str | None = None
     name_en: str | None = None
     town: str | None = None
-    code: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,24}$")] = ""
+    code: str = ""
     date: datetime.date | None = None
     branch_names: tuple[str, ...] = ()
+
+    @field_validator("code")
+    @classmethod
+    def _of_divisions(cls, value: str) -> str:
+        if not re.fullmatch("[0-9A-Za-z-]{0,24}", value):
+            raise ValueError("must be digits, or letters and hyphens, at most 24")
+        return value
 
 
 class InputLayer(Section):
@@ -302,9 +310,11 @@ def examine_settings(
         try:
             return Settings.model_validate(table), tuple(faults)
         except ValidationError as error:
-            for wrong in error.errors():
-                faults.append(_fault(wrong))
-                _drop(table, [str(key) for key in wrong["loc"]])
+            errors = error.errors()
+            for key, several in itertools.groupby(errors, key=_dotted):
+                faults.append(_fault(key, list(several)))
+            for wrong in errors:
+                _drop(table, [str(part) for part in wrong["loc"]])
 
 
 def settings_toml(settings: Settings) -> str:
@@ -378,26 +388,79 @@ def _value(raw: str) -> Any:
         return raw
 
 
-def _fault(error: Any) -> Remark:
-    """One pydantic error as a fault with the key, what was expected and what was found."""
-    where = tuple(str(each) for each in error["loc"])
+def _dotted(error: Any) -> str:
+    """The key that a pydantic error is about, as it is written with ``--set``."""
+    where = [str(each) for each in error["loc"]]
     # where several types are allowed, pydantic names the one it tried behind the key
-    keys = [each for each in where if each != "layers" and not re.match(r"constrained-|\w+\[", each)]
-    dotted = one_line(".".join(keys))
+    return ".".join(each for each in where if each != "layers" and not re.match(r"constrained-|\w+\[", each))
+
+
+#: What pydantic expects, by the type of its error, in words for people who write ``plan.toml``.
+_EXPECTED = {
+    "missing": "must be given",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": 'must be text, "…"',
+    "string_too_long": "must have at most {max_length} characters",
+    "literal_error": "must be {expected}",
+    "tuple_type": 'must be a list, ["…", "…"]',
+    "dict_type": "must be a table of settings",
+    "model_type": "must be a table of settings",
+    "model_attributes_type": "must be a table of settings",
+    "date_type": "must be a date such as 2026-05-01",
+    "date_parsing": "must be a date such as 2026-05-01",
+    "date_from_datetime_parsing": "must be a date such as 2026-05-01",
+    "date_from_datetime_inexact": "must be a date such as 2026-05-01",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:,.15g} or less",
+}
+
+
+def _fault(key: str, errors: Sequence[Any]) -> Remark:
+    """What pydantic says of one key as a fault: what was expected and what was found."""
+    error = errors[0]
     if error["type"] == "extra_forbidden":
-        known = _known_keys(where[:-1])
-        near = difflib.get_close_matches(where[-1].lower(), known, n=1, cutoff=0.5)
-        remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        homes = [name for name in Settings.model_fields if where[-1] in _known_keys((name,))]
-        if homes:
-            remedy = f"it belongs under [{homes[0]}]"
-        elif where[:-1] == ("input",):
-            remedy += "; what is about one layer stands in a table of its own, as [input.alleys]"
-        return fault("setting-unknown", "is not a known setting", column=dotted, remedy=remedy)
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        return fault(
+            "setting-unknown", "is not a known setting", column=one_line(key), remedy=_nearest(error["loc"])
+        )
+    expected = [*dict.fromkeys(_expected(each) for each in errors)]  # one for each type that is allowed
+    message = " or ".join([expected[0], *(each.removeprefix("must be ") for each in expected[1:])])
     found = error.get("input")
-    shown = f", got {one_line(repr(found))}" if isinstance(found, str | int | float | bool) else ""
-    return fault("setting-refused", f"{message[0].lower()}{message[1:]}{shown}", column=dotted)
+    if isinstance(found, str | int | float) and error["type"] != "missing":
+        message += f", got {_as_toml(found)}"
+    return fault("setting-refused", message, column=one_line(key))
+
+
+def _expected(error: Any) -> str:
+    words = _EXPECTED.get(error["type"])
+    if words is not None:
+        return words.format(**error.get("ctx", {}))
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return message[0].lower() + message[1:]
+
+
+def _as_toml(value: str | int | float) -> str:
+    """A value as it is written in ``plan.toml``."""
+    return one_line(tomli_w.dumps({"": value}).partition(" = ")[2].strip())
+
+
+def _nearest(where: Sequence[Any]) -> str:
+    """Help for a key that is not known: the nearest that is, or the table it belongs in."""
+    *table, key = map(str, where)
+    known = _known_keys(table)
+    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    homes = [name for name in Settings.model_fields if key in _known_keys((name,))]
+    if homes:
+        return f"it belongs under [{homes[0]}]"
+    if table == ["input"]:
+        remedy += "; what is about one layer stands in a table of its own, as [input.alleys]"
+    return remedy
 
 
 def _known_keys(where: Iterable[str]) -> list[str]:

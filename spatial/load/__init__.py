@@ -138,9 +138,10 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
     before = stamps(sources.values())
     layers, facts, said = _read_layers(sources, settings)
     remarks += said
-    if "alleys" not in sources and not any(each.layer == "alleys" for each in remarks):
+    at_fault = frozenset(each.layer for each in remarks if each.kind == "fault")
+    if "alleys" not in {*sources, *at_fault}:
         remarks.append(_no_alleys(folder, sources))
-    broken = frozenset(each.layer for each in remarks if each.kind == "fault") - frozenset(layers)
+    broken = at_fault - frozenset(layers)
     crs, frames, said = _placed_layers(layers, broken=broken, max_access_m=settings.input.max_access_m)
     remarks += said
     elevation = None

@@ -72,12 +72,10 @@ def read_flatgeobuf(source: Source, choose: Choose, encoding: str | None) -> Raw
         raise DataError(
             f"{path.name} is cut off: {len(wkb):,} of its {n_rows:,} rows are there; copy it again"
         )
-    geometry, n_curves = wkb_shapes(wkb, source)
+    geometry, curved = wkb_shapes(wkb, source)
     crs, said = file_crs(path.name, about["crs"])
     values = {name: read[heading] for name, heading in chosen.items()}
-    return RawLayer(
-        values, geometry, crs, tuple(headings), tuple(columns), n_curves=n_curves, said=tuple(said)
-    )
+    return RawLayer(values, geometry, crs, tuple(headings), tuple(columns), curved=curved, said=tuple(said))
 
 
 def read_geoparquet(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
@@ -114,15 +112,13 @@ def read_geoparquet(source: Source, choose: Choose, encoding: str | None) -> Raw
         file = pq.ParquetFile(stream, read_dictionary=texts)
         batches = file.iter_batches(_BATCH_ROWS, columns=[*columns, shapes.name], use_threads=False)
         read, stored = _rows(path, batches, columns, shapes.name, encoding, native=native)
-    geometry, n_curves = wkb_shapes(stored, source) if native is None else (stored, 0)
+    geometry, curved = wkb_shapes(stored, source) if native is None else (stored, None)
     crs, said = file_crs(path.name, shapes.crs)
     if others:
         text = f"geometry is read from {shapes.name}, not from {', '.join(others)}"
         said.append(note("geometry-others", text))
     values = {name: read[heading] for name, heading in chosen.items()}
-    return RawLayer(
-        values, geometry, crs, tuple(headings), tuple(columns), n_curves=n_curves, said=tuple(said)
-    )
+    return RawLayer(values, geometry, crs, tuple(headings), tuple(columns), curved=curved, said=tuple(said))
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def read_elevation(
             window = _window(raster, heights, change, bounds, cell_m)
             if window is None:
                 remedy = _setting(raster, heights.transform, crs, bounds)
+                remedy = remedy or "put the raster of this place here, or state its system with crs"
                 return None, facts, [*remarks, _doubt("layers-apart", source, _ELSEWHERE, remedy)]
             values, n_marked = read_heights(raster, heights, window)
         values, said = _plausible(values, n_marked)

@@ -152,7 +152,7 @@ def check_file(path: Path) -> None:
     kind = format_of(path)
     head = _head(path, kind)
     if not head:
-        raise DataError(f"{path.name} is empty (0 bytes)")
+        raise DataError(f"{path.name} is empty (0 bytes); copy or export it again, or take it away")
     if kind.starts and not head.startswith(kind.starts):
         raise DataError(f"{path.name} is not a {kind.name}; export it again")
     if not kind.starts and head.startswith(_NO_TEXT):
@@ -166,7 +166,7 @@ def _head(path: Path, kind: Format) -> bytes:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise DataError(f"{path.name} is not a plain file")
+            raise DataError(f"{path.name} is not a plain file; put the file itself there")
         if about.st_size > kind.most_mb * 1e6:
             raise DataError(
                 f"{path.name} has {about.st_size / 1e6:,.0f} MB, more than the {kind.most_mb:,} MB of any "
@@ -176,7 +176,7 @@ def _head(path: Path, kind: Format) -> bytes:
             return stream.read(100)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         reason = getattr(error, "strerror", None) or "a loop of links"
-        raise DataError(f"{path.name} can't be read: {reason}") from None
+        raise DataError(f"{path.name} can't be read: {reason}; put the file itself there") from None
 
 
 def sources_in(path: Path) -> tuple[Source, ...]:

@@ -25,7 +25,7 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
     try:
         document = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name} is not valid JSON: {error}") from None
+        raise DataError(f"{path.name} is not valid JSON ({error}); copy or export it again") from None
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
         raise DataError(f"{path.name} is not a GeoJSON FeatureCollection; export the layer as GeoJSON")

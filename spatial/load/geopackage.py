@@ -68,7 +68,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             database.set_progress_handler(lambda: True, _MOST_STEPS)
             yield database
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
-        raise DataError(f"{path.name} is damaged or no GeoPackage: {error}") from None
+        raise DataError(
+            f"{path.name} is damaged or no GeoPackage ({error}); copy or export it again"
+        ) from None
 
 
 def _only_tables(action: int, _: Any, __: Any, ___: Any, inside: str | None) -> int:
@@ -104,10 +106,10 @@ def read_geopackage(source: Source, choose: Choose, encoding: str | None) -> Raw
         table = _values(database, source.table, (geometry_column, *chosen.values()), str(source))
     if counted not in (None, len(table)):
         said = [*said, _miscounted(source, counted, len(table))]
-    geometry, n_curves = _gpkg_geometry(table[:, 0], source)
+    geometry, curved = _gpkg_geometry(table[:, 0], source)
     values = {name: table[:, 1 + i] for i, name in enumerate(chosen)}
     read = tuple(chosen.values())
-    return RawLayer(values, geometry, crs, tuple(headings), read, n_curves=n_curves, said=tuple(said))
+    return RawLayer(values, geometry, crs, tuple(headings), read, curved=curved, said=tuple(said))
 
 
 def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -216,19 +218,21 @@ def _srs(database: sqlite3.Connection, srs_id: Any, file: str) -> tuple[pyproj.C
     return file_crs(file, str(row[2]))
 
 
-def _gpkg_geometry(blobs: NDArray[np.object_], source: Source) -> tuple[NDArray[np.object_], int]:
+def _gpkg_geometry(
+    blobs: NDArray[np.object_], source: Source
+) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """Geometries from GeoPackage blobs: "GP", version, flags, srs_id, envelope, then WKB.
 
-    Returns the geometries, None where there is none, and how many are curves (also None).
+    Returns the geometries, None where there is none, and which are curves (also None).
     """
     given = np.array([isinstance(each, bytes) and len(each) > 8 for each in blobs], dtype=bool)
-    geometry = np.full(len(blobs), None, dtype=object)
+    geometry, curved = np.full(len(blobs), None, dtype=object), np.zeros(len(blobs), dtype=bool)
     if not given.any():
-        return geometry, 0
+        return geometry, curved
     flags = np.array([each[3] for each in blobs[given]])
     if any(not each.startswith(b"GP") for each in blobs[given]):
         raise DataError(f"{source}: the geometry column holds something else than GeoPackage geometry")
     starts = 8 + _ENVELOPE_BYTES[(flags >> 1) & 7]
     wkb = [blob[start:] for blob, start in zip(blobs[given], starts, strict=True)]
-    geometry[given], n_curves = wkb_shapes(objects(wkb), source)
-    return geometry, n_curves
+    geometry[given], curved[given] = wkb_shapes(objects(wkb), source)
+    return geometry, curved

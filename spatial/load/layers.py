@@ -49,6 +49,8 @@ _ID_PREFIX = {
 _PROPOSED = ("site", "候选", "拟", "规划", "candidate", "新")
 #: A row farther than this from the middle of its layer is a slip of coordinates.
 _ASTRAY_M, _ASTRAY_DEG = 1e5, 1.0
+#: Whole numbers from here on lose their last digits in a spreadsheet.
+_KEPT_DIGITS = 1e15
 #: A transformation less accurate than this is told.
 _ACCURATE_M = 3.0
 
@@ -114,16 +116,14 @@ def read_layer(
     remarks += [replace(each, layer=name) for each in raw.said]
     if not len(raw.geometry):
         return None, facts, [*remarks, _empty(name, source)]
-    if raw.n_curves:
-        return None, facts, [*remarks, _curved(name, raw)]
 
     rows = Rows(name, labels)
     remarks += told_garble(rows, given, garble)
     judged = {key: each for key, each in raw.values.items() if key not in [f.column for f in odd_units]}
     with_status, said_of_status = _with_status(name, source, judged, len(labels), spec)
     columns, said = read_columns(rows, with_status)
-    remarks += said_of_status + said + _id_faults(rows, columns)
-    shapes, said = clean_shapes(rows, raw.geometry)
+    remarks += said_of_status + said + _id_faults(rows, columns) + _rounded_ids(rows, raw.values)
+    shapes, said = clean_shapes(rows, raw.geometry, curved=raw.curved)
     remarks += said + said_of_crs
     if crs is not None:
         remarks += _astray(rows, raw.geometry, crs)
@@ -180,15 +180,6 @@ def _empty(name: str, source: Source) -> Remark:
     return doubt("layer-empty", text, layer=name, remedy="draw them, or take the layer away")
 
 
-def _curved(name: str, raw: RawLayer) -> Remark:
-    return fault(
-        "geometry-curved",
-        f"{raw.n_curves:,} of {len(raw.geometry):,} are curves, which can't be read",
-        layer=name,
-        remedy="turn them into plain lines (in QGIS: Convert curved to straight geometries)",
-    )
-
-
 def _id_faults(rows: Rows, columns: Mapping[str, pd.Series]) -> list[Remark]:
     """Ids that are empty or stand more than once; village groups may be several areas of one name."""
     column = LAYERS[rows.layer].id_column
@@ -207,6 +198,24 @@ def _id_faults(rows: Rows, columns: Mapping[str, pd.Series]) -> list[Remark]:
     )
     where = {"layer": rows.layer, "column": column, "ids": ids[double].unique()}
     return [*faults, fault("id-double", text, remedy=remedy, **where)]
+
+
+def _rounded_ids(rows: Rows, values: Mapping[str, Objects]) -> list[Remark]:
+    """A doubt for ids that are numbers with a fraction, or of more digits than a spreadsheet keeps."""
+    column = LAYERS[rows.layer].id_column
+    ids = values.get(column, rows.labels[:0]) if column else rows.labels[:0]
+    rounded = [
+        each % 1 != 0 or abs(each) >= _KEPT_DIGITS if isinstance(each, float) else _is_rounded_text(each)
+        for each in ids
+    ]
+    message = "are numbers with a fraction, or of so many digits that a spreadsheet rounds them"
+    remedy = "format the column as text in the spreadsheet and write the ids anew, or name another column"
+    where = {"column": column or "", "remedy": remedy}
+    return rows.tell(doubt, "id-rounded", np.array(rounded, dtype=bool), message, **where)
+
+
+def _is_rounded_text(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d\.\d+E\+\d{2}", value.strip()) is not None
 
 
 def _layer_crs(
@@ -275,7 +284,7 @@ def _astray(rows: Rows, geometry: Objects, crs: pyproj.CRS) -> list[Remark]:
     """Rows far from all others, as a point at 0, 0 is."""
     bounds = shapely.bounds(geometry)
     away = np.hypot(*((bounds[:, :2] + bounds[:, 2:]) / 2 - middle_of(geometry)).T)
-    astray = away > (_ASTRAY_DEG if crs.is_geographic else _ASTRAY_M)
+    astray = np.isfinite(away) & (away > (_ASTRAY_DEG if crs.is_geographic else _ASTRAY_M))
     message, remedy = "lie more than 100 km from the rest", "correct their coordinates, or delete the rows"
     return rows.tell(fault, "geometry-astray", astray, message, remedy=remedy)
 

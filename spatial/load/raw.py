@@ -78,7 +78,7 @@ class RawLayer:
     encoding: str = ""  # of text that is not UTF-8
     encoding_by: str = "guessed"  # or "file": the file says so
     degrees: bool = False  # x and y were found under headings that say longitude and latitude
-    n_curves: int = 0  # rows whose curves can't be read; their geometry is None
+    curved: NDArray[np.bool_] | None = None  # rows whose curves can't be read; their geometry is None
     said: tuple[Remark, ...] = ()  # repairs, guesses and doubts of the reader; the layer is named later
     datum: str | None = None  # where the format fixes it
 
@@ -106,12 +106,12 @@ def from_wkb(shapes: NDArray[np.object_], source: Source) -> NDArray[np.object_]
         return shapely.from_wkb(shapes, on_invalid="ignore")
 
 
-def wkb_shapes(wkb: NDArray[np.object_], source: Source) -> tuple[NDArray[np.object_], int]:
-    """Geometries from WKB, None where there is none or it is broken, and how many are curves (also None)."""
+def wkb_shapes(wkb: NDArray[np.object_], source: Source) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """Geometries from WKB, None where there is none or it is broken, and which are curves (also None)."""
     curved = np.array([each is not None and _wkb_type(each) in _CURVES for each in wkb], dtype=bool)
     plain = wkb.copy()
     plain[curved] = None
-    return from_wkb(plain, source), int(curved.sum())
+    return from_wkb(plain, source), curved
 
 
 def _wkb_type(wkb: bytes) -> int:

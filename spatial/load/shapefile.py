@@ -74,7 +74,7 @@ def read_shapefile(source: Source, choose: Choose, encoding: str | None) -> RawL
     chosen = choose(headings)
     refuse_more(path.name, n_values=len(places) * (1 + len(chosen)), n_headings=len(headings))
     values = {name: table.values(headings.index(each), codec) for name, each in chosen.items()}
-    geometry, n_curves = wkb_shapes(_geometry(path, shp, places), source)
+    geometry, curved = wkb_shapes(_geometry(path, shp, places), source)
     crs, doubts = _crs(parts.get(".prj"))
     return RawLayer(
         values,
@@ -84,7 +84,7 @@ def read_shapefile(source: Source, choose: Choose, encoding: str | None) -> RawL
         tuple(chosen.values()),
         "" if codec == "utf-8" or encoding else codec.upper(),
         "file" if known else "guessed",
-        n_curves=n_curves,
+        curved=curved[table.kept],
         said=(*said, *table.said, *told, *doubts),
     )
 

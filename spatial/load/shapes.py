@@ -39,10 +39,12 @@ class Shapes:
     part: NDArray[np.int64]  # 1, 2, … where a multipart line or point was split, else 0
 
 
-def clean_shapes(rows: Rows, geometry: Objects) -> tuple[Shapes | None, list[Remark]]:
+def clean_shapes(
+    rows: Rows, geometry: Objects, *, curved: Mask | None = None
+) -> tuple[Shapes | None, list[Remark]]:
     """Check and mend the geometry of a layer.
 
-    Faults: none, empty, not finite, another type than the contract's, a household of several
+    Faults: none, empty, curved, not finite, another type than the contract's, a household of several
     points (its count can't be shared out), a household polygon without area. Mended with a note:
     Z and M dropped, lines and points split into their parts, lines without length and polygons
     without area dropped, invalid polygons made valid.
@@ -52,6 +54,8 @@ def clean_shapes(rows: Rows, geometry: Objects) -> tuple[Shapes | None, list[Rem
     rows : Rows
         Layer in ``schema.LAYERS`` and what its rows are called in messages.
     geometry : (n,) of shapely geometries or None
+    curved : (n,) bool, optional
+        Rows that have curves in the file, and None here.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def clean_shapes(rows: Rows, geometry: Objects) -> tuple[Shapes | None, list[Rem
         None where there is a fault.
     list of Remark
     """
-    faults = _faults(rows, geometry)
+    faults = _faults(rows, geometry, np.zeros(len(rows), dtype=bool) if curved is None else curved)
     if faults:
         return None, faults
     high = shapely.has_z(geometry) | shapely.has_m(geometry)
@@ -72,16 +76,23 @@ def clean_shapes(rows: Rows, geometry: Objects) -> tuple[Shapes | None, list[Rem
     return (None if any(each.kind == "fault" for each in remarks) else shapes), remarks
 
 
-def _faults(rows: Rows, geometry: Objects) -> list[Remark]:
+def _faults(rows: Rows, geometry: Objects, curved: Mask) -> list[Remark]:
     allowed = LAYERS[rows.layer].geometry
-    missing = shapely.is_missing(geometry) | shapely.is_empty(geometry)
-    faults = rows.tell(
+    message, remedy = (
+        "are curves, which can't be read",
+        "turn them into plain lines (in QGIS: Convert curved to straight geometries)",
+    )
+    faults = rows.tell(fault, "geometry-curved", curved, message, remedy=remedy)
+    missing = (shapely.is_missing(geometry) | shapely.is_empty(geometry)) & ~curved
+    faults += rows.tell(
         fault, "geometry-missing", missing, "have no geometry", remedy="draw them, or delete the rows"
     )
     endless = ~missing & ~_finite(geometry)
     message = "have coordinates that are no numbers"
     faults += rows.tell(fault, "geometry-not-finite", endless, message, remedy="draw them again")
-    wrong = ~missing & ~np.isin(shapely.get_type_id(geometry), [t for kind in allowed for t in _TYPES[kind]])
+    wrong = ~(missing | curved) & ~np.isin(
+        shapely.get_type_id(geometry), [t for kind in allowed for t in _TYPES[kind]]
+    )
     found = ", ".join(sorted({each.geom_type for each in geometry[wrong]}))
     message, remedy = f"are {found}; expected {' or '.join(allowed)}", _REMEDIES[allowed[-1]]
     faults += rows.tell(fault, "geometry-type", wrong, message, remedy=remedy)

@@ -61,9 +61,10 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     by_name: dict[str, list[Source]] = {}
     unread: list[Source | str] = []
     for path in _data_files(folder):
+        named = _named_like_a_layer(path.stem, folder.name)
         if not is_read(path):
-            if _named_like_a_layer(path.stem, folder.name):
-                remarks += _unusable(path)
+            if named is not None:
+                remarks += _unusable(path, named)
             unread.append(path.name)
             continue
         if _names_no_layer(path, folder.name) and path not in [each.path for each in found.values()]:
@@ -74,7 +75,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             check_file(path)
             sources = sources_in(path)
         except DataError as error:
-            remarks.append(fault("file-unreadable", str(error)))
+            remarks.append(fault("file-unreadable", str(error), layer=named or ""))
             continue
         if not sources:
             unread.append(f"{path.name} (holds no table)")
@@ -106,17 +107,17 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(map(str, unread))
 
 
-def _unusable(path: Path) -> list[Remark]:
+def _unusable(path: Path, layer: str) -> list[Remark]:
     """A fault for a file that is named like a layer and is only part of one, or can't be read as it is."""
     ending = path.suffix.lower()
     if ending == ".dwg":
-        return [fault("file-unreadable", f"{path.name} is a DWG drawing; save it as DXF")]
+        return [fault("file-unreadable", f"{path.name} is a DWG drawing; save it as DXF", layer=layer)]
     stem = path.stem
     if ending in (".dbf", ".shx") and not any(
         is_read(each) and each.stem.lower() == stem.lower() for each in path.parent.iterdir()
     ):
         text = f"{path.name} is part of a shapefile, but {stem}.shp is missing; copy all files of that name"
-        return [fault("file-unreadable", text)]
+        return [fault("file-unreadable", text, layer=layer)]
     return []
 
 
