@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -22,8 +23,8 @@ _Nested = tuple[IntArray, FloatArray, FloatArray]  # sites, and the metres and w
 POINTS = 45  # of the curve
 BEGIN_ROWS = 800_000  # stretches times the choices with which a free order is begun; at least so many of them
 LEAST_BEGINS = 5
-CLOSE = 0.012  # an order that falls short of the curve by less is good enough
-STEPS = ((0.05, 0.11), (0.25,), (0.63, 0.7))  # shares of the curve's points, where choices grow to
+CLOSE = 0.015  # an order that falls short of the curve by less is good enough
+STEPS = ((0.05, 0.11), (0.15, 0.25), (0.73, 0.63, 0.7))  # shares of the curve's points, where choices grow to
 
 
 @dataclass(frozen=True)
@@ -105,24 +106,24 @@ def free_order(task: LampTask, settings: Settings, curve: Curve) -> Order:
     at = np.linspace(0, len(curve.choices) - 1, few).round().astype(int)
     begins = [curve.choices[each] for each in np.unique(at)]
     best = _shortest(task, curve, [_nested(task, (begin, task.usable & ~begin)) for begin in begins])
-    if best.short <= CLOSE:
-        return best
-    return min(best, _shortest(task, curve, _grown(task, settings, curve)), key=lambda each: each.short)
+    grown = _grown(task, settings, curve)
+    while best.short > CLOSE and (order := next(grown, None)) is not None:
+        best = min(best, _shortest(task, curve, [order]), key=lambda each: each.short)
+    return best
 
 
-def _grown(task: LampTask, settings: Settings, curve: Curve) -> list[_Nested]:
-    """Orders that pass through choices each of which has the one before in it."""
-    last = len(curve.n_lamps) - 1
-    first, *later = [[round(share * last) for share in step] for step in STEPS]
-    chains: list[tuple[BoolArray, ...]] = [(curve.choices[at],) for at in first]
-    for step in later:
-        numbers = curve.n_lamps[step].tolist()
-        chains = [(*chain, _best_with(task, settings, chain[-1], n)) for chain in chains for n in numbers]
-    orders = []
-    for chain in chains:
+def _grown(
+    task: LampTask, settings: Settings, curve: Curve, chain: tuple[BoolArray, ...] = ()
+) -> Iterator[_Nested]:
+    """Orders that pass through choices each of which has the one before in it, from ``chain`` on."""
+    if len(chain) == len(STEPS):
         steps = [larger & ~smaller for smaller, larger in pairwise((np.zeros_like(task.usable), *chain))]
-        orders.append(_nested(task, (*steps, task.usable & ~chain[-1])))
-    return orders
+        yield _nested(task, (*steps, task.usable & ~chain[-1]))
+        return
+    for share in STEPS[len(chain)]:
+        at = round(share * (len(curve.n_lamps) - 1))
+        choice = _best_with(task, settings, chain[-1], int(curve.n_lamps[at])) if chain else curve.choices[at]
+        yield from _grown(task, settings, curve, (*chain, choice))
 
 
 def _best_with(task: LampTask, settings: Settings, has: BoolArray, n: int) -> BoolArray:
