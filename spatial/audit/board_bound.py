@@ -12,14 +12,13 @@ from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, say
 from spatial.audit.light import recount_usable
 from spatial.audit.night import lit_places
-from spatial.audit.walk_bound import Choosing, least_walk, most_served
+from spatial.audit.walk_bound import MOST_WALKS, Choosing, least_walk, most_served
 from spatial.audit.ways import cut_ways, far_from
 from spatial.errors import Remark, fault
 from spatial.network import doors, snap_points
 
 __all__ = ["board_bound_faults", "proved_bounds"]
 
-MOST_SITES = 2000  # walks from more sites than these take minutes; the bound is held against the value only
 CHUNK = 64
 
 Floats = NDArray[np.float64]
@@ -58,7 +57,8 @@ def proved_bounds(book: Book) -> dict[str, float | None]:
     """
     walks = {"bound_household_m"} if book.summary["boards"]["bound_household_m"] is not None else set()
     found: dict[str, float | None] = dict.fromkeys(sorted(walks | {"bound_served"}))
-    if "boards_served_price" not in book.bounds or len(book.site.layer("board_sites")) > MOST_SITES:
+    n_walks = len(book.site.layer("board_sites")) * len(book.site.layer("households"))
+    if "boards_served_price" not in book.bounds or n_walks > MOST_WALKS:
         return found
     settings, served = book.settings.boards, book.summary["boards"]["households_served"]
     status = book.site.layer("board_sites")["status"].to_numpy(object)

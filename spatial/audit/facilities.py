@@ -17,6 +17,7 @@ from spatial.audit.book import Book
 from spatial.audit.compare import LENGTH_M, RELATIVE, SHARE, column_differs, differs, rows_that, say
 from spatial.audit.sites import place_faults
 from spatial.audit.walk_bound import (
+    MOST_WALKS,
     Choosing,
     least_walk,
     least_walk_with_room,
@@ -37,7 +38,6 @@ DEFAULT_WALK_M = 500.0
 CHUNK = 64
 TINY = 1e-6
 BESIDE_M = 5.0  # from the centre-line at most, or half the width of the alley, stands a made candidate
-MOST_WALKS = 20_000_000  # from every candidate; with more, a bound is held against the value only
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Choosing", "least_walk", "least_walk_with_room", "most_served", "most_served_with_room"]
+__all__ = [
+    "MOST_WALKS",
+    "Choosing",
+    "least_walk",
+    "least_walk_with_room",
+    "most_served",
+    "most_served_with_room",
+]
 
 TINY = 1e-6  # of a weight
+MOST_WALKS = 20_000_000  # from every candidate; with more, a bound is held against the value only
 WHOLE_ROOM = 1000  # room up to which loads are counted in whole rows
 
 Floats = NDArray[np.float64]
