@@ -319,6 +319,24 @@ def test_required_and_existing_boards_stand() -> None:
     assert plan.figures["n_chosen"] == 1
 
 
+def test_why_somebody_walks_far_is_told() -> None:
+    #  one board for two ends: H2 counts twice and gets it; H0 had a site, H1 in the middle has none
+    site = place(
+        alleys=layer("alleys", [LineString([(0, 0), (400, 0)])], alley_id=["A"]),
+        households=layer(
+            "households",
+            [Point(x, 0) for x in (20, 200, 380)],
+            household_id=["H0", "H1", "H2"],
+            households=[1, 1, 2],
+        ),
+        board_sites=layer("board_sites", [Point(25, 0), Point(375, 0)], site_id=["W", "E"]),
+    )
+    plan = boards_of(site, "boards.n_boards=1", "boards.walk_m=50")
+    (told,) = [each for each in plan.remarks if each.code == "board-far"]
+    assert told.ids == ("H0", "H1")
+    assert "1 have no site within it, 1 have one" in told.message
+
+
 def test_doors_without_a_board_are_told() -> None:
     far = village()
     alleys = layer(

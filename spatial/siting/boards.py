@@ -47,7 +47,7 @@ from spatial.siting.service import (
     ranks,
     way_walks,
 )
-from spatial.solve import Sides, Solution, gap_between
+from spatial.solve import Sides, Solution, gap_between, within
 
 __all__ = ["BoardPlan", "check_boards", "plan_boards"]
 
@@ -140,7 +140,7 @@ def plan_boards(
     boards = _board_table(task, settings, chosen, at)
     ids = site.layer("households")["household_id"]
     board_id = pd.Series(sites["site_id"].to_numpy(dtype=object)[at.site], dtype="str").where(at.site >= 0)
-    remarks = _remarks(settings, ids, door, at, served, walk)
+    remarks = _remarks(task, settings, ids, door, at, served, walk)
     far = stops.edge < 0
     if far.any():
         remarks.append(
@@ -280,11 +280,11 @@ def _figures(
     walk: Solution | None,
 ) -> dict[str, Any]:
     reached = at.site >= 0
-    within = float(task.service.weight[at.walk <= settings.boards.walk_m].sum())
+    near = float(task.service.weight[at.walk <= settings.boards.walk_m].sum())
     total_m = float(task.service.weight[reached] @ at.walk[reached])
     n_reached = float(task.service.weight[reached].sum())
     if walk is None:
-        bound_m, gap, by = None, gap_between(within, served.bound, sense="max"), served.bound_by
+        bound_m, gap, by = None, gap_between(near, served.bound, sense="max"), served.bound_by
     elif walk.gap == 0 and bool((chosen == walk.chosen).all()):
         bound_m, gap, by = total_m, 0.0, walk.bound_by
     else:
@@ -294,15 +294,15 @@ def _figures(
         gap, by = gap_between(total_m, bound_m, sense="min"), walk.bound_by
     return {
         "n_chosen": int((chosen & ~task.service.existing).sum()),
-        "households_served": round(within),
-        "share_served": within / float(task.service.weight.sum()),
+        "households_served": round(near),
+        "share_served": near / float(task.service.weight.sum()),
         "total_walk_m": total_m,
         "walk_mean_m": total_m / n_reached if n_reached else None,
         "walk_max_m": float(at.walk[reached].max()) if n_reached else None,
         "bound_household_m": bound_m,
         "gap": gap,
         "bound_by": by,
-        "bound_served": round(served.bound - 0.5 + 1e-6) if served.gap else round(within),
+        "bound_served": round(served.bound - 0.5 + 1e-6) if served.gap else round(near),
         "n_lit_at_night": None,  # known when the lamps are
     }
 
@@ -318,16 +318,25 @@ def _bounds(task: _Task, served: Solution, walk: Solution | None) -> dict[str, N
 
 
 def _remarks(
-    settings: Settings, ids: pd.Series, door: Stops, at: Walked, served: Solution, walk: Solution | None
+    task: _Task,
+    settings: Settings,
+    ids: pd.Series,
+    door: Stops,
+    at: Walked,
+    served: Solution,
+    walk: Solution | None,
 ) -> list[Remark]:
     remarks = []
     walk_m = settings.boards.walk_m
     far = (at.walk > walk_m) & (door.edge >= 0)
+    could = np.diff(within(task.service.walk, walk_m)[:, ~task.service.barred].indptr) > 0
     if far.any():
         remarks.append(
             doubt(
                 "board-far",
-                f"{int(far.sum())} household rows walk more than {walk_m:g} m to the nearest board",
+                f"{int(far.sum())} household rows walk more than {walk_m:g} m to the nearest board: "
+                f"{int((far & ~could).sum())} have no site within it, {int((far & could).sum())} have one, "
+                "but other sites serve more or spare more walking",
                 layer="households",
                 ids=ids[far],
                 remedy="allow more boards or add board sites near them",

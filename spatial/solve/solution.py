@@ -22,7 +22,7 @@ class Solution:
     chosen: NDArray[np.bool_]
     value: float
     bound: float
-    gap: float  # 0..1; 0 is a proven optimum
+    gap: float  # 0..1; 0 is a proven optimum, with more a limit of work or a gap that was enough came first
     bound_by: str  # "HiGHS 1.15.1", or "LP duals" where the bound can be evaluated anew from ``duals``
     stopped: bool  # a stop by the clock came first: not reproducible
     duals: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
