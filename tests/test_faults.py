@@ -19,6 +19,7 @@ import pytest
 import rasterio
 import shapely
 import tomli_w
+import xlsxwriter
 from affine import Affine
 from rasterio.transform import from_origin
 
@@ -70,6 +71,20 @@ def hamlet(folder):
 def astray_csv(folder):
     (folder / "households.geojson").unlink()
     (folder / "households.csv").write_text(f"id,x,y\nh1,{X0},{Y0}\nbad,1e999,{Y0}\n")
+
+
+def workbook(folder):
+    with xlsxwriter.Workbook(folder / "places.xlsx") as book:
+        sheet = book.add_worksheet("places")
+        sheet.write_row(0, 0, ["place_id", "kind", "easting", "northing"])
+        sheet.write_row(1, 0, ["p1", "school", X0, Y0])
+
+
+def abroad(folder):
+    """The village in Finland."""
+    for path in (folder / "alleys.geojson", folder / "households.geojson"):
+        moved = path.read_text().replace(CRS, "EPSG:3067").replace("3497", "7000").replace("3496", "6999")
+        path.write_text(moved)
 
 
 def in_geopackage(folder, name, rows):
@@ -317,6 +332,30 @@ ROWS = {
             ("of-no-layer", "layer-unknown", "", "did you mean alleys?", {"input": {"aleys": {}}}),
         )
     },
+    # settings of a layer that do not fit its file
+    **{
+        f"unfit-{name}": (spoil, f"fault input-setting {layer}", word, {"input": {layer: about}})
+        for name, spoil, layer, word, about in (
+            ("band", nothing, "alleys", "band is given, but alleys.geojson is no raster", {"band": 2}),
+            ("status", nothing, "households", "status is given, but only", {"status": "existing"}),
+            ("status-of-raster", heights(RAMP), "elevation", "status is given", {"status": "existing"}),
+            ("columns-of-raster", heights(RAMP), "elevation", "columns is given", {"columns": {"z": "1"}}),
+            ("encoding-of-raster", heights(RAMP), "elevation", "without text", {"encoding": "gbk"}),
+            ("swap-of-raster", heights(RAMP), "elevation", "how its cells lie", {"swap_xy": True}),
+            ("encoding-of-workbook", workbook, "places", "says its encoding itself", {"encoding": "gbk", "crs": CRS}),
+            ("coordinates-of-shapes", nothing, "alleys", "holds shapes", {"columns": {"x": "name", "y": "name"}}),
+            ("one-coordinate", workbook, "places", "name both", {"columns": {"x": "easting"}, "crs": CRS}),
+            ("datum-abroad", abroad, "alleys", "outside China", {"datum": "gcj02"}),
+        )
+    },
+    "unfit-swap": (nothing, "fault input-setting alleys", "leave swap_xy out", {"input": {"alleys": {"swap_xy": True}}}),
+    "unfit-crs": (nothing, "fault layers-apart households", "km", {"input": {"households": {"crs": "EPSG:4549"}}}),
+    "unfit-column": (nothing, "fault column-unknown alleys", "did you mean width_m?", {"input": {"alleys": {"columns": {"width": "name"}}}}),
+    "unfit-heading": (
+        nothing, "fault heading-missing alleys.width_m", "its headings: alley_id, name",
+        {"input": {"alleys": {"columns": {"width_m": "breadth"}}}},
+    ),
+    "unused": (nothing, "doubt input-unused places", "no file is called like it", {"input": {"places": {"crs": CRS}}}),
     # files
     "file-empty": (put("places.gpkg", b""), "fault file-unreadable places", "0 bytes"),
     "file-cut": (put("places.geojson", b'{"type": "Fea'), "fault file-unreadable places", "places.geojson"),

@@ -12,6 +12,7 @@ markup    XML and archives within bounds
 headings  which column a heading means
 columns   values of the contract's types
 shapes    flat, single-part, valid geometry
+stated    statements about a layer that its file has no use for
 layers    one layer, checked and brought to the metric system
 facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
@@ -42,6 +43,7 @@ from spatial.load.layers import ReadLayer, middle_of, place_layer, read_layer
 from spatial.load.raw import Source
 from spatial.load.site import PANDAS_DTYPES, Elevation, InputFile, Site, contract_frame
 from spatial.load.sources import find_sources, hashed, stamps
+from spatial.load.stated import unused_statements
 from spatial.load.store import read_site_layers, write_layers, write_site_layers, write_styles
 from spatial.load.whereabouts import lost_layers
 from spatial.schema import LAYERS
@@ -154,6 +156,7 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
     inputs = hashed(folder, sources.values())
     remarks += _changed(before, stamps(sources.values()))
     remarks = lost_layers(facts, remarks)
+    remarks += unused_statements(settings.input.layers, sources)
     suspected = {each.layer: each for each in remarks if each.code == "datum-suspected"}
     told = _in_order([_perhaps_shifted(each, suspected) for each in remarks])
     ordered = {name: frames[name] for name in LAYERS if name in frames}

@@ -27,6 +27,7 @@ from spatial.load.geotiff import Heights, described, opened, read_heights
 from spatial.load.layers import accuracy_doubt
 from spatial.load.raw import Source
 from spatial.load.site import Elevation
+from spatial.load.stated import unfit_statements
 from spatial.load.whereabouts import Box, fitting_setting
 from spatial.settings import InputLayer, Settings
 
@@ -75,6 +76,7 @@ def read_elevation(
     try:
         with opened(source.path) as raster:
             heights, remarks = described(raster, source, settings)
+            remarks += unfit_statements("elevation", source, _spec(settings))
             facts = _with_raster(facts, raster, heights, settings)
             if crs is None or not {"alleys", "boundary"} <= set(frames):
                 return None, facts, remarks
@@ -132,7 +134,11 @@ def _unreadable(text: str, remedy: str) -> Remark:
 
 def _datum(settings: Settings) -> str | None:
     """A shift stated for all input is one of map points: heights come from surveys."""
-    return settings.input.layers.get("elevation", InputLayer()).datum
+    return _spec(settings).datum
+
+
+def _spec(settings: Settings) -> InputLayer:
+    return settings.input.layers.get("elevation", InputLayer())
 
 
 def _with_raster(

@@ -60,7 +60,13 @@ class Format:
     beside: Callable[[Path], tuple[Path, ...]] = _alone  # further files that are read with it
     company: tuple[str, ...] = ()  # endings of files of its name that belong to it, read or not
     name_bytes: int | None = None  # longer names of columns are cut
+    any_encoding: bool = True  # text may be in any encoding; else the file says in which
     extract: bool = False  # holds whatever there is of every layer; a file for one layer alone goes before it
+
+    @property
+    def is_table(self) -> bool:
+        """Whether a file holds columns, of which two are the coordinates."""
+        return self.read in (read_csv, read_sheet)
 
     @property
     def is_one_table(self) -> bool:
@@ -77,7 +83,9 @@ _NO_TEXT = (b"SQLite format 3\0", b"PK\x03\x04", *_TIFF_STARTS, b"%PDF", b"\x89P
 
 def _extract(name: str, ending: str, *starts: bytes) -> Format:
     """An extract of OpenStreetMap; its reader knows how large one may be, and how to cut it smaller."""
-    return Format(name, (ending,), read_osm, starts, extract_layers, most_mb=10_000_000, extract=True)
+    return Format(
+        name, (ending,), read_osm, starts, extract_layers, 10_000_000, any_encoding=False, extract=True
+    )
 
 
 _FORMATS = (
@@ -96,7 +104,14 @@ _FORMATS = (
     Format("GeoParquet", (".parquet", ".geoparquet"), read_geoparquet, (b"PAR1",), most_mb=100),
     Format("GeoJSON", (".geojson", ".json"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
-    Format("workbook", (".xlsx", ".xlsm", ".xls", ".et", ".ods"), read_sheet, _BOOK_STARTS, sheet_names),
+    Format(
+        "workbook",
+        (".xlsx", ".xlsm", ".xls", ".et", ".ods"),
+        read_sheet,
+        _BOOK_STARTS,
+        sheet_names,
+        any_encoding=False,
+    ),
     Format("DXF", (".dxf",), read_drawing, tables=drawing_layers, most_mb=50),
     Format("KML", (".kml", ".ovkml"), read_kml, tables=folders),
     Format("KMZ", (".kmz", ".ovkmz"), read_kml, (b"PK\x03\x04",), folders),

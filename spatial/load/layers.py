@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from spatial.load.raw import RawLayer, Source
 from spatial.load.rows import Rows
 from spatial.load.shapes import Shapes, clean_shapes, geometric_order, valid_polygons
 from spatial.load.site import contract_frame
+from spatial.load.stated import unfit_datum, unfit_statements
 from spatial.schema import LAYERS
 from spatial.settings import InputLayer, Settings
 
@@ -96,7 +98,8 @@ def read_layer(
             encoding=spec.encoding,
         )
     except DataError as error:
-        return None, LayerFacts(name, source), [fault("file-unreadable", str(error), layer=name)]
+        broken = fault("file-unreadable", str(error), layer=name)
+        return None, LayerFacts(name, source), [broken, *unfit_statements(name, source, spec)]
     if raw.crs is None or raw.crs.is_geographic:
         raw = replace(raw, geometry=_over_date_line(raw.geometry))
     if spec.swap_xy and "axes-swapped" not in {each.code for each in raw.said}:  # by the reader already
@@ -109,6 +112,8 @@ def read_layer(
     crs, said_of_crs = _layer_crs(name, raw, spec, settings)
     facts = layer_facts(name, source, raw, labels, spec, settings, columns=chosen, crs=crs)
     odd_units = wrong_units(name, chosen)
+    remarks += unfit_statements(name, source, spec)
+    remarks += unfit_datum(name, facts.datum, crs, middle_of(raw.geometry))
     remarks += odd_units + unread(name, raw.headings, raw.read)
     if raw.encoding and raw.encoding_by == "guessed" and "encoding-lie" not in {e.code for e in raw.said}:
         text = f"{source.path.name} is not UTF-8 and was read as {raw.encoding}"
@@ -143,10 +148,7 @@ def _with_status(
 ) -> tuple[Mapping[str, Objects], list[Remark]]:
     """The status that the settings give to rows without one; a doubt where lamps may stand already."""
     if "status" not in [each.name for each in LAYERS[name].columns]:
-        if spec.status is None:
-            return values, []
-        remedy = f"only {' and '.join(each for each in LAYERS if each.endswith('_sites'))} have one"
-        return values, [fault("input-setting", f"[input.{name}]: status is given", layer=name, remedy=remedy)]
+        return values, []
     if spec.status is not None:
         given = values.get("status", np.full(n_rows, None, dtype=object))
         return {**values, "status": np.where(as_text(given) == "", spec.status, given)}, []
@@ -205,7 +207,7 @@ def _rounded_ids(rows: Rows, values: Mapping[str, Objects]) -> list[Remark]:
     column = LAYERS[rows.layer].id_column
     ids = values.get(column, rows.labels[:0]) if column else rows.labels[:0]
     rounded = [
-        each % 1 != 0 or abs(each) >= _KEPT_DIGITS if isinstance(each, float) else _is_rounded_text(each)
+        _is_rounded_text(each) if isinstance(each, str) else isinstance(each, float) and _is_rounded(each)
         for each in ids
     ]
     message = "are numbers with a fraction, or of so many digits that a spreadsheet rounds them"
@@ -214,8 +216,12 @@ def _rounded_ids(rows: Rows, values: Mapping[str, Objects]) -> list[Remark]:
     return rows.tell(doubt, "id-rounded", np.array(rounded, dtype=bool), message, **where)
 
 
-def _is_rounded_text(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d\.\d+E\+\d{2}", value.strip()) is not None
+def _is_rounded(value: float) -> bool:
+    return math.isfinite(value) and (not value.is_integer() or abs(value) >= _KEPT_DIGITS)
+
+
+def _is_rounded_text(value: str) -> bool:
+    return re.fullmatch(r"\d\.\d+E\+\d{2}", value.strip()) is not None
 
 
 def _layer_crs(
@@ -245,6 +251,9 @@ def _layer_crs(
     except DataError as error:
         return None, [fault("crs-unknown", str(error), layer=name, remedy=f"set {setting}")]
     reason = misfit(crs, xy) if np.isfinite(xy).all() else ""
+    if reason and spec.swap_xy and "look swapped" in reason:
+        text = f"[input.{name}] swap_xy is given, and so {reason.partition(';')[0]}"
+        return None, [*remarks, fault("input-setting", text, layer=name, remedy="leave swap_xy out")]
     if reason:
         swap = f"[input.{name}] swap_xy = true"
         remedy = f"set {swap if 'look swapped' in reason else _setting(name, reason.partition('; ')[2])}"
