@@ -250,6 +250,21 @@ def test_a_block_inside_itself_and_an_endless_array_are_no_trap(tmp_path):
         read(document, tmp_path / "b.dxf", "alleys", "巷道")
 
 
+@pytest.mark.parametrize(("deep", "read_it"), [(20, True), (40, False)])
+def test_deep_blocks_are_read_or_refused_never_left_out(tmp_path, deep, read_it):
+    document, space = drawing()
+    document.blocks.new("b0").add_line((0, 0), (1, 0), dxfattribs=on("巷道"))
+    for i in range(1, deep):
+        document.blocks.new(f"b{i}").add_blockref(f"b{i - 1}", (0, 0))
+    space.add_blockref(f"b{deep - 1}", (0, 0))
+    space.add_line((0, 5), (1, 5), dxfattribs=on("巷道"))
+    if read_it:
+        assert len(read(document, tmp_path / "a.dxf", "alleys", "巷道").geometry) == 2
+        return
+    with pytest.raises(DataError, match="nested more than 32 deep"):
+        read(document, tmp_path / "a.dxf", "alleys", "巷道")
+
+
 def test_other_drawings_are_never_opened(tmp_path):
     document, space = drawing()
     document.add_xref_def("/etc/passwd", "外部")

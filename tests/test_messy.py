@@ -1,10 +1,28 @@
 """Folders as township offices have them: what is taken, what is only told, and what a setting then mends."""
 
+import json
+import sqlite3
+
+import geopandas as gpd
 import pytest
+import shapely
 import xlsxwriter
 
 from spatial.load import check_site, read_site
-from tests.drawn_village import CRS, DEFAULT, HOUSES, X0, Y0, at, box, codes, faults, geojson, with_input
+from tests.drawn_village import (
+    CRS,
+    DEFAULT,
+    HOUSES,
+    X0,
+    Y0,
+    at,
+    box,
+    codes,
+    faults,
+    frame,
+    geojson,
+    with_input,
+)
 
 
 def told(folder, code, known=DEFAULT):
@@ -129,3 +147,119 @@ def test_hundreds_of_such_files_are_not_all_pointed_to(village):
     for i in range(50):
         geojson(village, f"道路{i}", HOUSES)
     assert len(told(village, "layer-perhaps")) == 12
+
+
+# ── files that are called like a layer and hold none ─────────────────────────────────────────────────
+
+
+def houses_in_buildings(village):
+    """Buildings from which households would be estimated if there were none."""
+    (village / "households.geojson").unlink()
+    geojson(village, "buildings", AREAS)
+
+
+def test_a_view_called_households_is_refused_not_replaced_by_estimates(village):
+    houses_in_buildings(village)
+    path = village / "households.gpkg"
+    frame(HOUSES).to_file(path, layer="h0")
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE VIEW households AS SELECT * FROM h0")
+        database.execute("UPDATE gpkg_contents SET table_name = 'households'")
+        database.execute("UPDATE gpkg_geometry_columns SET table_name = 'households'")
+    assert "views" in faults(village)["file-unreadable", "households", ""].remedy
+    assert not told(village, "households-estimated")
+
+
+def test_a_book_of_sheets_by_group_is_told_once_and_refused(village):
+    houses_in_buildings(village)
+    with xlsxwriter.Workbook(village / "households.xlsx") as book:
+        for group in ("东组", "西组", "南组"):
+            page = book.add_worksheet(group)
+            page.write_row(0, 0, ["户号", "东坐标", "北坐标"])
+            page.write_row(1, 0, [group, X0, Y0])
+    found = faults(village)["table-undecided", "households", ""]
+    assert "3 tables or sheets" in found.message
+    assert 'layer = "东组"' in found.remedy
+    assert not told(village, "households-estimated")
+    assert not told(village, "layer-perhaps")
+    known = with_input(households={"file": "households.xlsx", "layer": "东组", "crs": CRS})
+    assert len(read_site(village, known).layer("households")) == 1
+
+
+# ── coordinates that are no true places ──────────────────────────────────────────────────────────────
+
+
+def houses_at(village, points, crs=CRS):
+    geojson(
+        village, "households", [(each, {"household_id": f"h{i:03d}"}) for i, each in enumerate(points)], crs
+    )
+
+
+def test_houses_on_one_spot_are_doubted(village):
+    known_ones = [at(i, 5 + i / 7) for i in range(60)]
+    houses_at(village, known_ones + [at(50, 8)] * 30)
+    (doubted,) = told(village, "points-stacked")
+    assert (len(doubted.ids), doubted.ids[0]) == (30, "h060")
+    houses_at(village, known_ones + [at(50, 8)] * 10)  # a block of flats
+    assert not told(village, "points-stacked")
+
+
+@pytest.mark.parametrize(
+    ("decimals", "means"), [(3, "0.001° (111 m)"), (4, "0.0001° (11 m)"), (5, None), (7, None)]
+)
+def test_rounded_degrees_are_doubted(village, decimals, means):
+    degrees = gpd.GeoSeries([at(i * 1.7, 5 + i / 7) for i in range(60)], crs=CRS).to_crs(4326)
+    points = [shapely.Point(round(each.x, decimals), round(each.y, decimals)) for each in degrees]
+    houses_at(village, points, "EPSG:4326")
+    doubted = [each.message for each in told(village, "coordinates-rounded")]
+    assert [f"rounded to {means}" in each for each in doubted] == ([True] if means else [])
+
+
+def test_metres_on_a_grid_of_tens_are_doubted(village):
+    houses_at(village, [at(10 * (i % 10), 10 * (i // 10)) for i in range(60)])
+    assert [each.layer for each in told(village, "coordinates-rounded")] == ["households"]
+
+
+def test_rows_without_a_place_in_the_system_are_told_by_the_rows_alone(village):
+    degrees = gpd.GeoSeries([each for each, _ in HOUSES], crs=CRS).to_crs(4326)
+    houses_at(village, [*degrees, shapely.Point(X0, Y0)], "EPSG:4326")
+    assert [key[0] for key in faults(village)] == ["geometry-astray"]
+
+
+# ── GeoJSON by the line, and its relatives ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ending", [".geojson", ".geojsonl", ".ndjson"])
+@pytest.mark.parametrize("separator", ["", "\x1e"])
+def test_one_feature_a_line_is_read(village, ending, separator):
+    path = village / "households.geojson"
+    features = json.loads(path.read_text())["features"]
+    path.unlink()
+    text = "".join(f"{separator}{json.dumps(each)}\n" for each in features)
+    (village / f"households{ending}").write_text(text)
+    known = with_input(households={"crs": CRS})
+    assert read_site(village, known).layer("households").index.size == 3
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"geometryType": "esriGeometryPoint", "features": [{"attributes": {}}]}, "Esri JSON"),
+        ({"type": "Topology", "objects": {}, "arcs": []}, "TopoJSON"),
+        ({"type": "Feature", "geometry": None, "properties": {}}, "not a GeoJSON FeatureCollection"),
+    ],
+)
+def test_relatives_of_geojson_are_called_by_their_name(village, document, kind):
+    (village / "households.geojson").write_text(json.dumps(document))
+    assert kind in faults(village)["file-unreadable", "households", ""].message
+
+
+@pytest.mark.parametrize("coordinates", [["117", "31"], [117.0], [[117.0, 31.0]], [float("nan"), 31.0]])
+def test_a_geometry_that_is_no_geometry_is_shown(village, coordinates):
+    path = village / "households.geojson"
+    document = json.loads(path.read_text())
+    document["features"][1]["geometry"]["coordinates"] = coordinates
+    path.write_text(json.dumps(document))
+    found = faults(village)
+    assert '"coordinates": [' in found["coordinates-unread", "households", ""].message
+    assert found["geometry-missing", "households", ""].ids == ("h2",)

@@ -464,3 +464,41 @@ def test_hostile_and_damaged_books_are_refused(tmp_path, monkeypatch, harm, phra
     harm(path)
     with pytest.raises(DataError, match=phrase):
         read(path)
+
+
+# ── coordinates as people write them ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "latitude",
+    ["31°36.5′", "31°36.5", "31 36.5", "31:36:30", "31-36-30", "31°36′30″", "N31°36′30″", "31度36分30秒"],
+)
+def test_minutes_without_their_mark_are_no_seconds(tmp_path, latitude):
+    rows = [["户号", "经度", "纬度"], ["1", "117°6′0″", latitude]]
+    raw = read(sheet(tmp_path / "住户.xlsx", rows))
+    assert xy(raw) == [(pytest.approx(117.1), pytest.approx(31.0 + 36.5 / 60.0))]
+
+
+@pytest.mark.parametrize("latitude", ["3136.5N", "31°5″", "31°75′", "31.5°30′"])
+def test_what_could_mean_two_places_is_not_read(tmp_path, latitude):
+    raw = read(sheet(tmp_path / "住户.xlsx", [["户号", "经度", "纬度"], ["1", "117.1", latitude]]))
+    assert said(raw, "coordinates-unread").kind == "fault"
+
+
+@pytest.mark.parametrize(
+    ("headings", "datum"),
+    [
+        (("百度经度", "百度纬度"), "bd09"),
+        (("经度（百度）", "纬度（百度）"), "bd09"),
+        (("高德经度", "高德纬度"), "gcj02"),
+        (("lng_gcj02", "lat_gcj02"), "gcj02"),
+        (("WGS84经度", "WGS84纬度"), "wgs84"),
+        (("经度", "纬度"), None),
+        (("百度经度", "纬度"), "bd09"),
+    ],
+)
+def test_headings_that_name_a_map_tell_the_datum(tmp_path, headings, datum):
+    raw = read(sheet(tmp_path / "住户.xlsx", [["户号", *headings], ["1", 117.1, 31.6]]))
+    assert xy(raw) == [(117.1, 31.6)]
+    assert raw.datum == datum
+    assert ("datum-found" in {each.code for each in raw.said}) == (datum in ("gcj02", "bd09"))

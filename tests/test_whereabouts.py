@@ -211,3 +211,30 @@ def test_heights_lie_where_they_were_measured(tmp_path, township, crs, datum, re
     height = site.elevation.values[int((middle[1] - f) / e), int((middle[0] - c) / a)]
     shift_m = 531.7 if datum else 0.0  # where the raster shows this place: that much east
     assert height == pytest.approx((middle[0] - west + shift_m) / 100, abs=0.15)
+
+
+def packed(number):
+    """117.0559 for 117 degrees, 5 minutes and 59 seconds."""
+    degrees, rest = divmod(number, 1)
+    minutes, rest = divmod(rest * 60, 1)
+    return degrees + minutes / 100 + rest * 60 / 10_000
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (np.vectorize(packed), "as 117.0559 for 117°05′59″"),
+        (lambda xy: np.vectorize(packed)(xy) * 10_000, "as 1170559 for 117°05′59″"),
+        (lambda xy: xy * [-1, 1], "longitudes have the wrong sign"),
+        (lambda xy: xy * [1, -1], "latitudes have the wrong sign"),
+    ],
+)
+def test_degrees_written_in_an_odd_way_are_recognised_beside_the_others(township, tmp_path, written, told):
+    write(tmp_path, "alleys", township["alleys"], PLAIN)
+    write(tmp_path, "buildings", township["buildings"], PLAIN)
+    houses = township["households"].to_crs(4326)
+    houses = houses.set_geometry(shapely.transform(shapely.centroid(houses.geometry.to_numpy()), written))
+    write(tmp_path, "households", houses, "EPSG:4326")
+    _, remarks = check_site(tmp_path, Settings())
+    (found,) = (each for each in remarks if each.kind == "fault")
+    assert (found.layer, told in found.remedy) == ("households", True)

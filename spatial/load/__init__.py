@@ -13,6 +13,7 @@ headings  which column a heading means
 columns   values of the contract's types
 shapes    flat, single-part, valid geometry
 stated    statements about a layer that its file has no use for
+exactness coordinates that are rounded, or one and the same for many rows
 layers    one layer, checked and brought to the metric system
 facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
@@ -155,7 +156,7 @@ def examine_folder(folder: Path, settings: Settings) -> Reading:
         remarks += said
     inputs = hashed(folder, sources.values())
     remarks += _changed(before, stamps(sources.values()))
-    remarks = lost_layers(facts, remarks)
+    remarks = lost_layers(facts, _without_echo(remarks))
     remarks += unused_statements(settings.input.layers, sources)
     suspected = {each.layer: each for each in remarks if each.code == "datum-suspected"}
     told = _in_order([_perhaps_shifted(each, suspected) for each in remarks])
@@ -204,6 +205,12 @@ def _told_footprints(source: Source) -> Remark:
     table = f', layer = "{source.table}"' if source.table else ""
     remedy = f'if each area is one household, set [input.households] file = "{source.path.name}"{table}'
     return doubt("houses-are-buildings", text, layer="buildings", remedy=remedy)
+
+
+def _without_echo(remarks: list[Remark]) -> list[Remark]:
+    """Rows that lie anywhere may have no place in the site's system: that is told by the rows alone."""
+    astray = {each.layer for each in remarks if each.code == "geometry-astray"}
+    return [each for each in remarks if each.code != "crs-misfit" or each.layer not in astray]
 
 
 def _changed(before: Mapping[Path, object], after: Mapping[Path, object]) -> list[Remark]:

@@ -136,8 +136,11 @@ def _told_as_ours(path: Path) -> Iterator[None]:
         TypeError,
         MemoryError,
     ) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path.name} is damaged or of a kind that can't be read: {reason}") from None
+        reason = "" if isinstance(error, (LookupError, TypeError)) else " ".join(str(error).split())[:200]
+        said = f": {reason}" if reason else ""
+        raise DataError(
+            f"{path.name} is damaged or of a kind that can't be read{said}; export it again"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ Floats = NDArray[np.float64]
 _THOUSANDS = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+)(\.\d+)?")
 _DMS = re.compile(
     r"""(?P<before>东经|西经|北纬|南纬|[EWNS])?\s*
-    (?P<degrees>[+-]?\d{1,3}(?:\.\d+)?)\s*[°度:\s]?\s*
-    (?:(?P<minutes>\d{1,2}(?:\.\d+)?)\s*['′’分:\s]\s*)?
-    (?:(?P<seconds>\d{1,2}(?:\.\d+)?)\s*(?:"|”|′′|''|’’|秒)?)?\s*
+    (?P<degrees>[+-]?\d{1,3}(?:\.\d+)?)(?:\s*[°度])?
+    (?:(?:(?<=[°度])\s*|\s*[:\s-]\s*)(?P<minutes>\d{1,2}(?:\.\d+)?)(?:
+        \s*['′’分:\s-]\s*(?:(?P<seconds>\d{1,2}(?:\.\d+)?)\s*(?:"|”|′′|''|’’|秒)?)?
+    )?)?\s*
     (?P<behind>[EWNS])?""",
     re.VERBOSE,
 )

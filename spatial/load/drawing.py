@@ -39,7 +39,7 @@ _BINARY = b"AutoCAD Binary DXF"
 _ACADVER = re.compile(rb"\$ACADVER\s+1\s+(AC\d{4})")
 _CODEPAGE = re.compile(rb"\$DWGCODEPAGE\s+3\s+(\w+)")
 #: Blocks within blocks, and what all of them unfold to.
-_DEEPEST, _MOST_UNFOLDED = 8, 100_000
+_DEEPEST, _MOST_UNFOLDED = 32, 100_000
 #: Each takes some 4 kB of memory, whatever it takes in the file.
 _MOST_ENTITIES = 180_000
 _ENTITY = re.compile(rb"\n\s{0,3}0\s{0,2}\n|\0\0(?=[A-Z]{3})")
@@ -275,8 +275,10 @@ def _blocks(document: Drawing) -> _Blocks:
         if name in found.layers:
             return found.layers[name], found.n_entities[name]
         block = document.blocks.get(name)
-        if block is None or name in above or len(above) > _DEEPEST:
+        if block is None or name in above:
             return frozenset(), 0
+        if len(above) > _DEEPEST:
+            raise DataError(f"blocks are nested more than {_DEEPEST} deep; explode and purge them in CAD")
         if block.block is not None and (block.block.is_xref or block.block.is_xref_overlay):
             found.references.add(name)
             return frozenset(), 0
@@ -320,11 +322,11 @@ def _entities(opened: _Opened, layer: str, *, descend: bool, said: list[Remark])
     """
     found: list[Entity] = []
     n_hidden = n_unfolded = 0
-    stack: list[tuple[Entity, str, int]] = [
-        (each, "0", 0) for each in reversed(list(opened.document.modelspace()))
+    stack: list[tuple[Entity, str, tuple[str, ...]]] = [
+        (each, "0", ()) for each in reversed(list(opened.document.modelspace()))
     ]
     while stack:
-        entity, above, depth = stack.pop()
+        entity, above, within = stack.pop()
         if entity.dxf.get("invisible", 0):
             n_hidden += entity.dxf.layer.lower() == layer
             continue
@@ -334,11 +336,14 @@ def _entities(opened: _Opened, layer: str, *, descend: bool, said: list[Remark])
             if own == layer:
                 found.append(entity)
             continue
-        inner = opened.blocks.layers.get(entity.dxf.name.lower(), frozenset())
+        block = entity.dxf.name.lower()
+        inner = opened.blocks.layers.get(block, frozenset())
         if own == layer and not descend:
             found.append(entity)
+        elif block in within:  # inside itself, where no program shows it
+            continue
         elif layer in inner - {"0"} or (own == layer and "0" in inner):
-            n_unfolded += opened.blocks.n_entities[entity.dxf.name.lower()] * _copies(entity)
+            n_unfolded += opened.blocks.n_entities[block] * _copies(entity)
             if n_unfolded > _MOST_UNFOLDED:
                 raise DataError(
                     f"layer {opened.names.get(layer, layer)}: blocks unfold to more than {_MOST_UNFOLDED:,} "
@@ -346,7 +351,7 @@ def _entities(opened: _Opened, layer: str, *, descend: bool, said: list[Remark])
                 )
             copies = entity.multi_insert() if _copies(entity) > 1 else (entity,)
             parts = [part for copy in copies for part in copy.virtual_entities()]
-            stack += [(part, own, depth + 1) for part in reversed(parts)] if depth < _DEEPEST else []
+            stack += [(part, own, (*within, block)) for part in reversed(parts)]
     if n_hidden:
         said.append(note("entities-hidden", f"{n_hidden:,} entities are hidden one by one and were left out"))
     return found

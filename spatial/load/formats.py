@@ -102,7 +102,7 @@ _FORMATS = (
     ),
     Format("FlatGeobuf", (".fgb",), read_flatgeobuf, (b"fgb\x03fgb",), most_mb=100),
     Format("GeoParquet", (".parquet", ".geoparquet"), read_geoparquet, (b"PAR1",), most_mb=100),
-    Format("GeoJSON", (".geojson", ".json"), read_geojson),
+    Format("GeoJSON", (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson"), read_geojson),
     Format("CSV", (".csv", ".tsv", ".txt"), read_csv),
     Format(
         "workbook",

@@ -1,9 +1,9 @@
-"""GeoJSON: one FeatureCollection a file."""
+"""GeoJSON: one FeatureCollection a file, or one Feature a line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from spatial.errors import DataError, Remark, one_line
+from spatial.errors import DataError, Remark, fault, first_ids, one_line
 from spatial.load.raw import Choose, RawLayer, Source, file_crs, file_text, objects, refuse_more
 
 __all__ = ["read_geojson"]
+
+#: Other formats in JSON, by what only they have.
+_KINDS = {"geometryType": "Esri JSON, not GeoJSON", "arcs": "TopoJSON, not GeoJSON"}
 
 
 def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLayer:
@@ -23,12 +26,20 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
     # each list, object and member takes some memory, however little text
     refuse_more(path.name, n_values=3 * text.count("{") + text.count("[") + text.count(","))
     try:
-        document = json.loads(text, object_pairs_hook=_object)
+        document = _by_line(text) or json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not valid JSON ({error}); copy or export it again") from None
     features = document.get("features") if isinstance(document, dict) else None
-    if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
-        raise DataError(f"{path.name} is not a GeoJSON FeatureCollection; export the layer as GeoJSON")
+    if (
+        not isinstance(features, list)
+        or not all(isinstance(each, dict) for each in features)
+        or document.get("type", "FeatureCollection") != "FeatureCollection"
+        or "geometryType" in document
+    ):
+        kind = next(
+            (name for key, name in _KINDS.items() if key in document), "not a GeoJSON FeatureCollection"
+        )
+        raise DataError(f"{path.name} is {kind}; export the layer as GeoJSON")
     properties = [p if isinstance(p := each.get("properties"), dict) else {} for each in features]
     headings = sorted({key for each in properties for key in each})  # not in the order of rows
     refuse_more(path.name, n_headings=len(headings))
@@ -39,7 +50,25 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
     with np.errstate(all="ignore"):  # numbers beyond all measure are told as no geometry
         geometry = shapely.from_geojson(objects(parts), on_invalid="ignore")
     crs, said = _geojson_crs(path.name, document, geometry)
+    said += _unread(parts, geometry)
     return RawLayer(values, geometry, crs, tuple(headings), tuple(chosen.values()), used, said=tuple(said))
+
+
+def _by_line(text: str) -> dict[str, Any] | None:
+    """The features of text that holds one on each line, with or without a record separator (RFC 8142)."""
+    lines = [each for line in text.split("\n") if (each := line.strip("\x1e \t\r"))]
+    if len(lines) < 2 or not all(each.startswith("{") and each.endswith("}") for each in lines):
+        return None
+    return {"features": [json.loads(each, object_pairs_hook=_object) for each in lines]}
+
+
+def _unread(parts: Sequence[str | None], geometry: NDArray[np.object_]) -> list[Remark]:
+    """A fault for geometries that are given and are none that GeoJSON knows."""
+    broken = [part for part, shape in zip(parts, geometry, strict=True) if part and shape is None]
+    if not broken:
+        return []
+    text = f"{len(broken):,} of {len(parts):,} have a geometry that can't be read: {first_ids(broken)}"
+    return [fault("coordinates-unread", text, remedy="each needs a type of GeoJSON and numbers, x before y")]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spatial.errors import Remark, fault, note, one_line
 from spatial.load.mojibake import garbled, told_headings
@@ -70,6 +70,13 @@ _XY = (
 )
 #: Both in one cell, as phones copy them.
 _TOGETHER = ("经纬度", "经纬坐标", "坐标", "lnglat", "lonlat", "latlng", "latlon", "coordinates", "location")
+#: Words in a heading that say from where coordinates were taken, by datum.
+_MAP_WORDS = {
+    "wgs84": ("wgs84", "gps"),
+    "cgcs2000": ("cgcs2000", "国家2000", "2000国家"),
+    "gcj02": ("gcj02", "高德", "腾讯", "火星", "amap"),
+    "bd09": ("bd09", "百度", "baidu"),
+}
 _WKT = ("wkt", "geometry", "geom", "thegeom", "几何")
 _BRACKETED = re.compile(r"^([^(\[【]+)[(\[【](.*)[)\]】]$")
 _OPEN_BRACKET = re.compile(r"[(（\[【][^)）\]】]*$")
@@ -84,6 +91,7 @@ class Pair:
     y: str
     degrees: bool
     stated: bool = True  # which is which
+    datum: str | None = None  # where the headings name a map or a system
 
 
 def plain(name: str) -> str:
@@ -273,14 +281,32 @@ def _listed(headings: Sequence[str]) -> str:
 def coordinate_headings(headings: Sequence[str], named: Mapping[str, str]) -> Pair | None:
     """The columns of a table that hold coordinates: named in the settings, in degrees, or in metres."""
     if "x" in named and "y" in named:
-        return Pair(named["x"], named["y"], degrees=plain(_without_bracket(named["x"])) in _DEGREES[0])
+        degrees = plain(_without_bracket(named["x"])) in _DEGREES[0]
+        return _with_datum(Pair(named["x"], named["y"], degrees=degrees))
     by_plain = _by_plain(headings)
     for spellings in (_DEGREES, _EAST_NORTH, _XY):
         x, y = (next((by_plain[each] for each in names if each in by_plain), None) for names in spellings)
         if x is not None and y is not None:
-            return Pair(x, y, degrees=spellings is _DEGREES, stated=spellings is not _XY)
+            return _with_datum(Pair(x, y, degrees=spellings is _DEGREES, stated=spellings is not _XY))
+    for words in _MAP_WORDS.values():
+        of_map = {_without_words(each, words): each for each in reversed(headings)}
+        x, y = (next((of_map[each] for each in names if each in of_map), None) for names in _DEGREES)
+        if x is not None and y is not None:
+            return _with_datum(Pair(x, y, degrees=True))
     both = next((by_plain[each] for each in _TOGETHER if each in by_plain), None)
     return None if both is None else Pair(both, both, degrees=False, stated=False)
+
+
+def _with_datum(pair: Pair) -> Pair:
+    """The pair with the datum that its headings name, as 百度经度 and 纬度(百度) do."""
+    headings = plain(pair.x) + plain(pair.y)
+    datums = [each for each, words in _MAP_WORDS.items() if any(word in headings for word in words)]
+    return replace(pair, datum=datums[0]) if len(datums) == 1 else pair
+
+
+def _without_words(heading: str, words: Sequence[str]) -> str:
+    name = re.sub(r"[()\[\]【】:：]", "", plain(heading))
+    return next((name.replace(each, "", 1) for each in words if each in name), name)
 
 
 def wkt_heading(headings: Sequence[str]) -> str | None:

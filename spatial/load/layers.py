@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spatial.crs import Change, coordinate_change, crs_name, datum_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
 from spatial.load.columns import as_text, read_columns, row_labels
+from spatial.load.exactness import told_exactness
 from spatial.load.facts import LayerFacts, layer_facts
 from spatial.load.formats import format_of, read_source
 from spatial.load.headings import match_columns, unread, wrong_units
@@ -131,7 +132,7 @@ def read_layer(
     shapes, said = clean_shapes(rows, raw.geometry, curved=raw.curved)
     remarks += said + said_of_crs
     if crs is not None:
-        remarks += _astray(rows, raw.geometry, crs)
+        remarks += _astray(rows, raw.geometry, crs) + told_exactness(rows, raw.geometry, crs)
     if shapes is None or crs is None:
         return None, facts, remarks
     if not len(shapes.geometry):

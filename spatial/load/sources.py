@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from spatial.errors import DataError, Remark, doubt, fault, note, one_line
+from spatial.errors import DataError, Remark, doubt, fault, first_ids, note, one_line
 from spatial.load.formats import ENDINGS, check_file, format_of, in_company, is_read, sources_in
 from spatial.load.headings import layer_named, nearest, plain
 from spatial.load.mojibake import unscrambled
@@ -60,6 +60,7 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     remarks += said
     by_name: dict[str, list[Source]] = {}
     unread: list[Source | str] = []
+    undecided: dict[str, tuple[Source, ...]] = {}  # tables of a file called like a layer, none of them is
     for path in _data_files(folder):
         named = _named_like_a_layer(path.stem, folder.name)
         if not is_read(path):
@@ -77,8 +78,14 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         except DataError as error:
             remarks.append(fault("file-unreadable", str(error), layer=named or ""))
             continue
-        if not sources:
+        if named is None and not sources:
             unread.append(f"{path.name} (holds no table)")
+        elif named is not None and not sources:
+            remarks.append(_without_tables(path, named))
+        elif named is not None and not any(
+            _meant(each, folder.name, alone=len(sources) == 1) for each in sources
+        ):
+            undecided.setdefault(named, sources)
         for source in sources:
             meant = _meant(source, folder.name, alone=len(sources) == 1)
             if meant is not None and _holds(meant, source):
@@ -103,8 +110,31 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             found[name] = several[0]
             remarks += _name_note(name, several[0])
     taken = by_name | {name: [each] for name, each in found.items()}
-    remarks += _perhaps_meant(folder, unread, taken, stated)
+    used = {each.path for each in found.values()}
+    undecided = {
+        name: each for name, each in undecided.items() if name not in taken and each[0].path not in used
+    }
+    remarks += [_undecided(name, each) for name, each in undecided.items()]
+    told = {each for sources in undecided.values() for each in sources}
+    remarks += _perhaps_meant(folder, [each for each in unread if each not in told], taken, stated)
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(map(str, unread))
+
+
+def _undecided(name: str, sources: Sequence[Source]) -> Remark:
+    """A fault: nothing may be made in place of the layer, as households from buildings."""
+    file = sources[0].path.name
+    text = f"{file} has {len(sources)} tables or sheets, none called like a layer: "
+    text += first_ids(each.table for each in sources)
+    remedy = f'bring all rows into one, or say which it is: [input.{name}] file = "{file}", '
+    remedy += f'layer = "{sources[0].table}"'
+    return fault("table-undecided", text, layer=name, remedy=remedy)
+
+
+def _without_tables(path: Path, layer: str) -> Remark:
+    """A file that is named like a layer was meant to hold it: nothing may be made in its place."""
+    text = f"{path.name} holds no layer, table or sheet that can be read"
+    remedy = "views, links and printed sheets are not followed: export the layer itself"
+    return fault("file-unreadable", text, layer=layer, remedy=remedy)
 
 
 def _unusable(path: Path, layer: str) -> list[Remark]:

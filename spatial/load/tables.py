@@ -203,8 +203,13 @@ def _layer(table: _Table, choose: Choose, source: Source) -> RawLayer:
     broken = _broken(table, read)
     values = {name: _without_errors(each) for name, each in values.items()}
     geometry, crs, degrees, said = _geometry(table, pair, wkt)
+    datum = pair.datum if pair and degrees else None
+    if pair and datum in ("gcj02", "bd09"):
+        text = f"{pair.x} and {pair.y} name the map they come from: taken as {datum}"
+        remedy = f'if they were corrected before, set [input.{source.layer}] datum = "wgs84"'
+        said.append(note("datum-found", text, remedy=remedy))
     return RawLayer(
-        values, geometry, crs, tuple(headings), tuple(read), degrees=degrees,
+        values, geometry, crs, tuple(headings), tuple(read), degrees=degrees, datum=datum,
         said=(*table.said, *twice, *filled, *dropped, *broken, *_dates(table, chosen), *said),
     )  # fmt: skip
 

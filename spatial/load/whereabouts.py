@@ -67,7 +67,10 @@ def lost_layers(facts: Sequence[LayerFacts], remarks: Iterable[Remark]) -> list[
         replace(each, remedy=found)
         if each.code in ("crs-missing", "crs-misfit")
         and each.layer in middles
-        and (found := fitting_setting(each.layer, middles[each.layer], systems, home, main))
+        and (
+            found := fitting_setting(each.layer, middles[each.layer], systems, home, main)
+            or _otherwise_written(middles[each.layer], home)
+        )
         else each
         for each in told
     ]
@@ -78,7 +81,9 @@ def lost_layers(facts: Sequence[LayerFacts], remarks: Iterable[Remark]) -> list[
         make = doubt if name in _MAY_LIE_APART else fault
         text = f"lies {math.hypot(east, north) / 1000:,.1f} km {compass(east, north)} of {_listed(main)}"
         found = fitting_setting(name, middles[name], systems, home, main)
-        remedy = found or "check the coordinate system (zone) of both"
+        remedy = (
+            found or _otherwise_written(middles[name], home) or "check the coordinate system (zone) of both"
+        )
         told.append(make("layers-apart", text, layer=name, remedy=remedy))
     return told
 
@@ -114,6 +119,30 @@ def fitting_setting(
                 )
                 return f"set {settings}{among}"
     return ""
+
+
+def _otherwise_written(xy: tuple[float, float], home: Box) -> str:
+    """What to do with degrees that are written in an odd way and then lie at ``home``; empty: they don't."""
+    if not all(map(math.isfinite, xy)):
+        return ""
+    for way, (lon, lat) in (
+        ("the coordinates are degrees, minutes and seconds in one number, as 117.0559 for 117°05′59″",
+         (_unpacked(xy[0]), _unpacked(xy[1]))),
+        ("the coordinates are degrees, minutes and seconds in one number, as 1170559 for 117°05′59″",
+         (_unpacked(xy[0] / 10_000), _unpacked(xy[1] / 10_000))),
+        ("longitudes have the wrong sign", (-xy[0], xy[1])),
+        ("latitudes have the wrong sign", (xy[0], -xy[1])),
+    ):  # fmt: skip
+        if math.hypot(*Box(lon, lat, lon, lat).away_m(home)) <= _AMONG_M:
+            return f"{way}; write them as decimal degrees"
+    return ""
+
+
+def _unpacked(number: float) -> float:
+    """Degrees from a number whose decimals are two digits of minutes, two of seconds and their fraction."""
+    minutes, degrees = math.modf(abs(number))
+    seconds, minutes = math.modf(round(minutes * 100, 8))
+    return math.copysign(degrees + minutes / 60 + seconds * 100 / 3600, number)
 
 
 def _usual(home: Box) -> Iterator[pyproj.CRS]:
