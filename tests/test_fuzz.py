@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import ezdxf
+import osmium
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -15,10 +19,20 @@ from spatial.errors import DataError
 from spatial.load.folder import read_arrays, read_summary
 from spatial.load.formats import check_file, sources_in
 from spatial.load.layers import read_layer
+from spatial.schema import LAYERS
 from spatial.settings import Settings, read_settings
 from tests.corpus import make_kit, make_township
+from tests.test_tables import ods
 
 ENDINGS = (".gpkg", ".shp", ".fgb", ".parquet", ".csv", ".xlsx", ".kml", ".kmz", ".geojson")
+DRAWN = (".dxf", ".ods", ".osm", ".osm.bz2", ".pbf")
+#: Documents within archives, whose own checksums would catch any damage from outside.
+INSIDE = (
+    (".xlsx", "xl/worksheets/sheet1.xml"),
+    (".xlsx", "xl/styles.xml"),
+    (".ods", "content.xml"),
+    (".kmz", "doc.kml"),
+)
 FEW, MANY = 12, 400
 DEFAULT = Settings.model_validate({"input": {"crs": "EPSG:4548"}})
 
@@ -55,7 +69,56 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_township(folder / "shannan")
     make_kit(folder / "shannan", folder / "kit")
     (folder / "kit" / "households.geojson").write_bytes((folder / "shannan/households.geojson").read_bytes())
+    _drawn(folder / "kit")
     return folder / "kit"
+
+
+def _drawn(kit: Path) -> None:
+    """A drawing, a sheet and extracts of OpenStreetMap, as small as they come."""
+    document = ezdxf.new(units=6)
+    house = document.blocks.new("房")
+    house.add_lwpolyline([(0, 0), (9, 0), (9, 6, 0, 0, 1), (0, 6)], close=True)
+    space = document.modelspace()
+    for i in range(4):
+        at = (509_400.0 + 12 * i, 3_497_000.0)
+        space.add_blockref("房", at, dxfattribs={"layer": "住户"}).add_attrib("户数", "2", at)
+        space.add_circle(at, 3, dxfattribs={"layer": "住户"})
+        space.add_text("大井1号", dxfattribs={"layer": "住户", "insert": at})
+    document.saveas(kit / "households.dxf")
+    row = (
+        "<table:table-row>"
+        + '<table:table-cell office:value-type="{}"{}><text:p>{}</text:p></table:table-cell>' * 3
+    )
+    rows = [row.format(*("string", "", "户号", "string", "", "经度", "string", "", "纬度"))]
+    for i in range(4):
+        degrees = (
+            f' office:value="{117.1 + i / 1e4}"',
+            "~",
+            "float",
+            f' office:value="{31.6 + i / 1e4}"',
+            "~",
+        )
+        rows.append(row.format("string", "", f"h{i}", "float", *degrees))
+    ods(kit / "households.ods", "</table:table-row>".join([*rows, ""]))
+    xml = OSM.format(
+        nodes="".join(
+            f'<node id="{i}" version="1" lat="{31.6 + i / 1e3}" lon="{117.1 + i % 2 / 1e3}"/>'
+            for i in range(1, 7)
+        )
+    )
+    (kit / "households.osm").write_text(xml, encoding="utf-8")
+    (kit / "households.osm.bz2").write_bytes(bz2.compress(xml.encode()))
+    with osmium.SimpleWriter(osmium.io.File(str(kit / "households.pbf"), "pbf")) as writer:
+        for each in osmium.FileProcessor(osmium.io.FileBuffer(xml.encode(), "osm")):
+            writer.add(each)
+
+
+OSM = """<?xml version="1.0" encoding="UTF-8"?><osm version="0.6">{nodes}
+<way id="1" version="1"><nd ref="1"/><nd ref="2"/><nd ref="3"/><tag k="highway" v="footway"/></way>
+<way id="2" version="1"><nd ref="4"/><nd ref="5"/><nd ref="6"/><nd ref="4"/>
+<tag k="building" v="house"/></way>
+<relation id="3" version="1"><member type="way" ref="2" role="outer"/><tag k="type" v="multipolygon"/>
+<tag k="building" v="yes"/></relation></osm>"""
 
 
 @pytest.fixture(scope="module")
@@ -63,33 +126,55 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("yard")
 
 
-def examine(path: Path) -> None:
-    """Read every table of a file; only our own error may come out."""
+def examine(path: Path) -> int:
+    """Read every table of a file; only our own error may come out. How many layers were read."""
     try:
         check_file(path)
         sources = sources_in(path)
     except DataError as error:
         assert str(error)
-        return
+        return 0
+    n_read = 0
     for each in sources[:5]:
-        layer, *_, remarks = read_layer("households", each, DEFAULT)
+        layer, *_, remarks = read_layer(each.table if each.table in LAYERS else "households", each, DEFAULT)
         assert layer is not None or any(
             told.kind == "fault" or told.code == "layer-empty" for told in remarks
         )
+        n_read += layer is not None
+    return n_read
+
+
+@pytest.mark.parametrize("ending", ENDINGS + DRAWN)
+def test_what_is_damaged_below_was_sound(kit: Path, ending: str):
+    assert examine(kit / f"households{ending}") == (2 if "osm" in ending or ending == ".pbf" else 1)
 
 
 def _damage(kit: Path, yard: Path, ending: str, steps: Any, part: str = "") -> None:
     for each in yard.iterdir():
         each.unlink()
     for each in kit.glob("households.*"):
-        if each.suffix == ending or (ending == ".shp" and each.suffix in (".shx", ".dbf", ".prj", ".cpg")):
+        if each.name == f"households{ending}" or (
+            ending == ".shp" and each.suffix in (".shx", ".dbf", ".prj", ".cpg")
+        ):
             (yard / each.name).write_bytes(each.read_bytes())
     path = yard / f"households{part or ending}"
     path.write_bytes(changed(path.read_bytes(), steps))
     examine(yard / f"households{ending}")
 
 
-FILES = [*((each, "") for each in ENDINGS), (".shp", ".dbf"), (".shp", ".shx"), (".shp", ".prj")]
+def _damage_inside(kit: Path, yard: Path, ending: str, member: str, steps: Any) -> None:
+    """Damage to one document of an archive that is sound as an archive."""
+    path = yard / f"households{ending}"
+    with zipfile.ZipFile(kit / path.name) as sound, zipfile.ZipFile(path, "w") as spoilt:
+        for name in sound.namelist():
+            content = sound.read(name)
+            spoilt.writestr(name, changed(content, steps) if name == member else content)
+    examine(path)
+
+
+FILES = [
+    *((each, "") for each in ENDINGS + DRAWN), (".shp", ".dbf"), (".shp", ".shx"), (".shp", ".prj"),
+]  # fmt: skip
 many = settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=FEW, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -99,6 +184,25 @@ few = settings(max_examples=FEW, deadline=None, suppress_health_check=list(Healt
 @given(steps=changes)
 def test_damaged_bytes_are_read_or_refused(kit: Path, yard: Path, ending: str, part: str, steps: Any):
     _damage(kit, yard, ending, steps, part)
+
+
+@pytest.mark.parametrize(("ending", "member"), INSIDE)
+@few
+@given(steps=changes)
+def test_damage_within_an_archive_is_read_or_refused(
+    kit: Path, yard: Path, ending: str, member: str, steps: Any
+):
+    _damage_inside(kit, yard, ending, member, steps)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("ending", "member"), INSIDE)
+@many
+@given(steps=changes)
+def test_damage_within_an_archive_is_read_or_refused_at_length(
+    kit: Path, yard: Path, ending: str, member: str, steps: Any
+):
+    _damage_inside(kit, yard, ending, member, steps)
 
 
 @pytest.mark.long
