@@ -24,7 +24,7 @@ POINTS = 45  # of the curve
 BEGIN_ROWS = 800_000  # stretches times the choices with which a free order is begun; at least so many of them
 LEAST_BEGINS = 5
 CLOSE = 0.015  # an order that falls short of the curve by less is good enough
-STEPS = ((0.05, 0.11), (0.15, 0.25), (0.73, 0.63, 0.7))  # shares of the curve's points, where choices grow to
+STEPS = ((0.05, 0.11), (0.25, 0.15), (0.7, 0.73, 0.63))  # shares of the curve's points, where choices grow to
 
 
 @dataclass(frozen=True)
