@@ -352,7 +352,7 @@ def test_kotka_is_planned_and_its_cut_off_parts_are_faults(alleyplan, kotka_plan
     assert "undecided" not in states
     assert all(each["remedy"] for each in faulty)
     told = {each["code"] for kind in ("faults", "doubts") for each in summary[kind]}
-    assert not told & {"order-short", "curve-loose"}  # the lamps' orders and curve are as close as is promised
+    assert not told & {"order-short", "curve-loose"}  # as close as is promised
     audit = alleyplan("audit", kotka_plan)
     assert audit.returncode == 0, audit.stderr
 
