@@ -122,7 +122,9 @@ def _max_cover(
     seed: int,
 ) -> Solution:
     n_rows, n_sites = task.rows.shape
-    answer = solve_program(_most(task, sides, n), effort=effort, seed=seed, enough=enough, start=start)
+    answer = solve_program(
+        _most(task, sides, n), effort=effort, seed=seed, enough=enough, start=start, by_blocks=True
+    )
     chosen = task.fixed.copy()
     chosen[task.sites] = answer.x[:n_sites] > 0.5
     value = float(weight[covered(covers, chosen)].sum())
@@ -365,7 +367,7 @@ def set_cover(
         row_upper=np.append(np.full(len(least), np.inf), side.most),
         integer=np.arange(len(cost)) < n_sites,
     )
-    answer = solve_program(program, effort=effort, seed=seed, whole_costs=True)
+    answer = solve_program(program, effort=effort, seed=seed, whole_costs=True, by_blocks=True)
     chosen = taken.copy()
     chosen[sites] = answer.x[:n_sites] > 0.5
     price[row] = answer.duals[:n_rows]

@@ -375,7 +375,7 @@ def _exact(task: _Task, found: Solution, bound: _Bound, *, effort: Effort, seed:
         if upto.sum() > ENTRIES[effort]:
             break
         nested = _nested(task, upto, best)
-        answer = solve_program(nested.program, effort=effort, seed=seed, start=nested.start)
+        answer = solve_program(nested.program, effort=effort, seed=seed, start=nested.start, by_blocks=True)
         stopped |= answer.stopped
         floor = max(floor, min(answer.bound + nested.constant, found.value))
         chosen = np.zeros(len(best), dtype=bool)

@@ -9,6 +9,8 @@ The way is the same for every problem and stays short at every size:
    solution that breaks a fixing costs less than bound + margin, so the core's own bound, capped at
    that sum, bounds the whole: a full proof where it closes, an honest gap where it does not.
 4. Repeat with a larger core until it closes or the work allowed is used up.
+5. Of a programme too large for that, cut what is left into blocks: their bounds, solved apart with the rows
+   between them priced, add up to a better one of the whole [2]_, by which more choices are fixed.
 
 Work is counted in cores, search nodes and steps of the simplex. A stop by the clock exists for safety
 alone, and a result that met it says so.
@@ -17,6 +19,8 @@ References
 ----------
 .. [1] A. M. Geoffrion, "Lagrangean relaxation for integer programming", Mathematical Programming
    Study 2, 1974, pp. 82-114.
+.. [2] M. Guignard and S. Kim, "Lagrangean decomposition: a model yielding stronger Lagrangean bounds",
+   Mathematical Programming 39, 1987, pp. 215-228.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from scipy import sparse
 
 from spatial.errors import InfeasibleError, SolverError
 from spatial.settings import Effort
+from spatial.solve.blocks import blocks_of
 
 __all__ = [
     "Answer",
@@ -61,6 +66,10 @@ STEPS: dict[Effort, float] = {
 INNER_STEPS = 500  # of the interior-point method
 TURN, LEAST_TURN = 0.05, 100  # what a turn of the search takes, of the steps of the relaxation, and at least
 FEWEST_TURNS = 10
+BLOCKS: dict[Effort, int] = {"quick": 1500, "normal": 6000, "thorough": 12000}  # free choices per block
+LAST: dict[Effort, int] = {"quick": 600, "normal": 9600, "thorough": 9600}  # and in the core after them
+BLOCK_TURNS, LAST_TURNS = 30, 100
+EXACT = 1e-9  # of the value: less than the solver's own tolerances leave open
 SAFETY_S = 1800.0
 WHOLE_SLACK = 1e-6  # a bound of 7.0000001 is a bound of 7
 
@@ -115,6 +124,7 @@ def solve_program(
     start: FloatArray | None = None,
     whole_costs: bool = False,
     enough: float = 0.0,
+    by_blocks: bool = False,
 ) -> Answer:
     """The best choice found and a proven bound.
 
@@ -132,6 +142,9 @@ def solve_program(
         Every choice costs a whole number, so a bound of 7.01 is a bound of 8.
     enough : float
         A gap at which the search may rest, as a share of the bound.
+    by_blocks : bool
+        Where the cores leave a gap, look for a better bound in blocks: worth it where few rows hold choices
+        that lie far apart.
 
     Raises
     ------
@@ -166,6 +179,11 @@ def solve_program(
     while not len(answer.x) and n_core < len(reduced):
         n_core *= 2
         answer = _improve(task, answer, n_core)
+    if by_blocks and len(answer.x) and not answer.proved and _n_left(task, answer) > n_core:
+        if _n_left(task, answer) > LAST[effort]:
+            task, answer = _by_blocks(task, answer, BLOCKS[effort])
+        if not answer.proved and _n_left(task, answer) <= LAST[effort]:
+            answer = _improve(replace(task, max_turns=LAST_TURNS), answer, LAST[effort])
     if not len(answer.x):
         raise SolverError("no solution was found within the work limit; raise work.effort")
     return answer
@@ -282,6 +300,58 @@ def _improve(task: _Task, answer: Answer, n_core: int) -> Answer:
         by_solver=bound > answer.bound or answer.by_solver,
         stopped=answer.stopped or run.status == highspy.HighsModelStatus.kTimeLimit,
     )
+
+
+def _n_left(task: _Task, answer: Answer) -> int:
+    """Choices that a better solution may make otherwise than their prices say."""
+    return int(np.count_nonzero(task.program.integer & (np.abs(task.reduced) <= answer.value - task.floor)))
+
+
+def _by_blocks(task: _Task, answer: Answer, most: int) -> tuple[_Task, Answer]:
+    """The bound of the blocks together, and with it what a change of each choice costs at least."""
+    program, reduced, duals = task.program, task.reduced, answer.duals
+    fixed = program.integer & (np.abs(reduced) > answer.value - task.floor)
+    at = np.where(fixed & (reduced < 0), 1.0, 0.0)
+    block = blocks_of(program.matrix, program.integer & ~fixed, fixed, most)
+    entry = program.matrix.tocoo()
+    row, of = entry.coords[0][block[entry.coords[1]] >= 0], block[entry.coords[1]]
+    of = of[of >= 0]
+    first, last = np.full((2, len(duals)), [[block.max(initial=0) + 1], [-1]])
+    np.minimum.at(first, row, of)
+    np.maximum.at(last, row, of)
+    inside = first == last
+    price = np.where(inside, 0.0, duals)
+    limit = np.where(price > 0, program.row_lower, program.row_upper)
+    cost = program.cost - program.matrix.T @ price
+    shift = program.matrix @ at
+    floor = float(price[price != 0] @ limit[price != 0] + cost @ at)
+    gain, stopped = np.zeros(block.max(initial=-1) + 1), answer.stopped
+    for each in range(len(gain)):
+        columns, rows = np.flatnonzero(block == each), np.flatnonzero(inside & (first == each))
+        part = Program(
+            cost=cost[columns],
+            matrix=sparse.csr_array(program.matrix[rows][:, columns]),
+            row_lower=program.row_lower[rows] - shift[rows],
+            row_upper=program.row_upper[rows] - shift[rows],
+            integer=program.integer[columns],
+        )
+        alone, _ = lagrangian_bound(part, duals[rows])
+        run = _run(part, choices=True, max_nodes=task.max_nodes, max_turns=BLOCK_TURNS, seed=task.seed)
+        stopped |= run.status == highspy.HighsModelStatus.kTimeLimit
+        gain[each] = max(run.bound - alone, 0.0)
+        floor += alone + gain[each]
+    #  a change costs what it did before, less what only its own block has gained
+    spent = np.where(block >= 0, gain[block] if len(gain) else 0.0, floor - task.floor)
+    bound = max(answer.bound, min(task.up(floor), answer.value))
+    answer = replace(
+        answer,
+        bound=bound,
+        proved=answer.value - bound <= EXACT * abs(answer.value),
+        by_solver=answer.by_solver or bound > answer.bound,
+        stopped=stopped,
+    )
+    dearer = np.sign(reduced) * np.maximum(np.abs(reduced) - spent, 0.0)
+    return replace(task, floor=floor, reduced=dearer), answer
 
 
 def _margin(reduced: FloatArray, gap: float, n_core: int) -> float:
