@@ -7,8 +7,9 @@ limits of a grid, the sites against the numbers asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ __all__ = ["Checked", "check_folder", "check_lines", "write_check"]
 
 #: Sites nearer to each other than this are one place drawn twice. [m]
 _ONE_PLACE_M = 0.05
+#: The layer whose sites the settings of a section choose from.
+_SITED = {"lamps": "lamp_sites", "boards": "board_sites"}
 _NO_METRES = pyproj.CRS.from_epsg(4326)
 
 
@@ -97,13 +100,16 @@ def check_folder(folder: Path, settings: Settings, *, faults: Sequence[Remark] =
     DataError
         The folder is missing or is no folder.
     """
+    from spatial.plan import not_built
+
     reading = examine_folder(folder, settings)
-    remarks = [*faults, *reading.remarks]
+    remarks = [*faults, *reading.remarks, *(fault("setting-unbuilt", each) for each in not_built(settings))]
     if reading.crs is not None and "alleys" in reading.frames:
         site = reading.site or Site(
             reading.community, reading.crs, reading.frames, reading.elevation, (), reading.remarks
         )
-        remarks += _of_network(site, settings)
+        sections = {each.column.partition(".")[0] for each in faults}
+        remarks += _of_network(site, settings, at_fault=_SITED.keys() & sections)
     ranks = ("fault", "doubt", "note")
     return Checked(reading, tuple(sorted(remarks, key=lambda each: ranks.index(each.kind))))
 
@@ -119,7 +125,8 @@ def write_check(checked: Checked, folder: Path, text: str) -> None:
 # ── what planning would meet ─────────────────────────────────────────────────────────────────────────
 
 
-def _of_network(site: Site, settings: Settings) -> list[Remark]:
+def _of_network(site: Site, settings: Settings, *, at_fault: Set[str]) -> list[Remark]:
+    """``at_fault`` names settings of sites that can't be read: the usual ones in their place say nothing."""
     from spatial.network import build_network
 
     try:
@@ -129,10 +136,30 @@ def _of_network(site: Site, settings: Settings) -> list[Remark]:
     remarks = [*network.remarks, *near_ends(network), *road_edges(network)]
     if "households" in site.layers:
         remarks += _of_households(site, network, settings)
-    for layer in ("lamp_sites", "board_sites"):
-        if not site.layer(layer).empty:
-            remarks += _of_sites(site.layer(layer), network, settings, layer)
-    return remarks + list(_of_facilities(site, settings))
+    broken = {each.layer for each in site.remarks if each.kind == "fault"}
+    for section, layer in _SITED.items():
+        if section not in at_fault and layer not in broken:
+            remarks += _of_sites(site, network, settings, layer)
+    remarks += _of_facilities(site, settings)
+    return remarks if at_fault or broken else [*remarks, *_of_plan(site, network, settings)]
+
+
+def _of_plan(site: Site, network: AlleyNetwork, settings: Settings) -> Iterator[Remark]:
+    """What else planning refuses of a site without faults: locks against the map, weights of nobody."""
+    from spatial.grids import check_grids
+    from spatial.siting import check_weight
+
+    if "households" in site.layers:
+        yield from _refused("grids-refused", lambda: check_grids(site, network, settings))
+    yield from _refused("lamps-refused", lambda: check_weight(site, network, settings))
+
+
+def _refused(code: str, attempt: Callable[[], object]) -> Iterator[Remark]:
+    """A fault in the words of what planning raises."""
+    try:
+        attempt()
+    except DataError as error:
+        yield fault(code, "; ".join((str(error).split("\n")[0], *error.faults)))
 
 
 def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> list[Remark]:
@@ -167,13 +194,13 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
     return remarks
 
 
-def _of_sites(sites: gpd.GeoDataFrame, network: AlleyNetwork, settings: Settings, layer: str) -> list[Remark]:
+def _of_sites(site: Site, network: AlleyNetwork, settings: Settings, layer: str) -> list[Remark]:
     """Sites as planning would meet them, on top of each other and too far from any alley."""
-    from spatial.siting import check_boards, check_lamps
-
-    ids, remarks = sites["site_id"].to_numpy(dtype=object), []
-    if not (sites["status"] == "existing").all():  # else candidates are made along the alleys
-        remarks = check_lamps(sites, settings) if layer == "lamp_sites" else check_boards(sites, settings)
+    remarks = _against_numbers(site, network, settings, layer)
+    sites = site.layer(layer)
+    if sites.empty:
+        return remarks
+    ids = sites["site_id"].to_numpy(dtype=object)
     reach_m = settings.lamps.reach_m if layer == "lamp_sites" else settings.input.max_access_m
     points = shapely.point_on_surface(sites.geometry.to_numpy())
     one, two = shapely.STRtree(points).query(points, predicate="dwithin", distance=_ONE_PLACE_M)
@@ -191,16 +218,33 @@ def _of_sites(sites: gpd.GeoDataFrame, network: AlleyNetwork, settings: Settings
     return remarks
 
 
+def _against_numbers(site: Site, network: AlleyNetwork, settings: Settings, layer: str) -> list[Remark]:
+    """Faults of the sites, given or made along the alleys, against the numbers that are asked for."""
+    from spatial.network import snap_points
+    from spatial.siting import candidate_sites, check_boards, check_lamps, standing
+
+    sites, _ = candidate_sites(site, network, settings, layer=layer)
+    if layer == "lamp_sites":
+        return check_lamps(sites, settings)
+    if "households" not in site.layers:  # for whom boards would stand
+        return []
+    stops = snap_points(
+        network,
+        sites.geometry.to_numpy(),
+        max_access_m=settings.input.max_access_m,
+        barriers=site.layer("barriers"),
+    )
+    may = standing(sites, stops.edge < 0, apart_m=settings.boards.apart_m)
+    return check_boards(sites, settings, may=may)
+
+
 def _of_facilities(site: Site, settings: Settings) -> Iterator[Remark]:
     if not settings.facility or "households" not in site.layers:
         return
     from spatial.siting import check_facility
 
     for name in sorted(settings.facility):
-        try:
-            check_facility(site, settings, name)
-        except DataError as error:
-            yield fault("facility-refused", "; ".join((str(error).split("\n")[0], *error.faults)))
+        yield from _refused("facility-refused", partial(check_facility, site, settings, name))
 
 
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────

@@ -128,8 +128,7 @@ def check(
     else:
         for line in check_lines(checked):
             _say(line)
-        _say("this can't be planned until the faults are mended" if checked.faults
-             else "sound: this can be planned")  # fmt: skip
+        _say(_verdict(checked))
     raise typer.Exit(2 if checked.faults else 0)
 
 
@@ -448,6 +447,15 @@ _MOST_DOUBTS = 8  # in the terminal, below a plan
 
 def _say(text: str) -> None:
     console.print(text)
+
+
+def _verdict(checked: Any) -> str:
+    """Whether what was checked can be planned."""
+    if checked.faults:
+        return "this can't be planned until the faults are mended"
+    if "households" not in checked.reading.frames:
+        return "sound, but without households only lamps can be planned: plan --only lamps"
+    return "sound: this can be planned"
 
 
 def _tell(remarks: Sequence[Remark]) -> None:

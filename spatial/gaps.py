@@ -17,7 +17,7 @@ from spatial.settings import Grids
 if TYPE_CHECKING:
     from spatial.network import AlleyNetwork
 
-__all__ = ["near_ends", "road_edges", "told_parts"]
+__all__ = ["near_ends", "parts_in_brief", "road_edges", "told_parts"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,6 +27,7 @@ Lines = NDArray[np.object_]
 _NEAR_END_M = 2.0
 #: Parts that are told one by one, those with the most households; real extracts have hundreds.
 _MOST_PARTS = 20
+_MOST_NAMED = 3  # of parts told in brief
 #: Lines that run beside each other within this are perhaps the edges of one road. [m]
 _ROAD_M = 12.0
 #: Of the length beside another: 2 to 20 % in real networks of centre-lines, 95 % of road edges.
@@ -152,6 +153,27 @@ def told_parts(
         )
     n_told = len(remarks) - len(lived_in) + _MOST_PARTS
     return [*remarks[:n_told], *_rest(remarks[n_told:])], int(odd.sum())
+
+
+def parts_in_brief(network: AlleyNetwork, households: gpd.GeoDataFrame, part: Ints) -> list[Remark]:
+    """One doubt for all parts that people live in without a way to the largest; see :func:`told_parts`."""
+    count = households["households"].to_numpy(dtype=np.int64, na_value=1)
+    total = np.bincount(part[part >= 0], count[part >= 0], int(network.node_part.max()) + 1)
+    cut_off = 1 + np.flatnonzero(total[1:])
+    if not len(cut_off):
+        return []
+    largest = cut_off[np.argsort(-total[cut_off], kind="stable")][:_MOST_NAMED]
+    named = []
+    for each in largest.tolist():
+        who, _ = _called(network, households[part == each], each, among=households)
+        named.append(f"{who} ({_homes(int(total[each]))})")
+    n = len(cut_off)
+    text = (
+        f"{_homes(int(total[cut_off].sum()))} on {n:,} part{'s' * (n > 1)} of the alleys have no way to the "
+        f"largest part: {', '.join(named)}{f' and {n - len(named):,} more' * (n > len(named))}"
+    )
+    remedy = "`alleyplan check` shows where the way to each would be shortest; draw those that are there"
+    return [doubt("parts-cut-off", text, layer="households", remedy=remedy)]
 
 
 def _rest(remarks: list[Remark]) -> Iterator[Remark]:

@@ -25,6 +25,7 @@ from pandas import DataFrame
 
 from spatial.earlier import EarlierPlan, kept_codes, planned_grids, refuse_other
 from spatial.errors import DataError, Remark, by_kind
+from spatial.gaps import parts_in_brief, road_edges
 from spatial.grids import GridPlan, keeping_grids, plan_grids
 from spatial.load import PANDAS_DTYPES, Site, read_site_layers, write_layers, write_site_layers, write_styles
 from spatial.load.contract import shape_faults
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     import folium
     from matplotlib.axes import Axes
 
-__all__ = ["PARTS", "Plan", "make_plan", "read_plan", "write_plan"]
+__all__ = ["PARTS", "Plan", "make_plan", "not_built", "read_plan", "write_plan"]
 
 PARTS = ("grids", "lamps", "boards", "facilities")
 Report = Callable[[str], None]
@@ -185,7 +186,7 @@ def make_plan(
     report("summary")
     parts = _Parts(grids, lamps, boards, facilities)
     layers = _join(site, network, settings, parts, earlier)
-    remarks = [*site.remarks, *network.remarks, *parts.remarks]
+    remarks = [*site.remarks, *network.remarks, *_gaps(site, network, settings), *parts.remarks]
     summary = _summary(site, settings, remarks, parts, earlier)
     if boards is not None and lamps is not None:
         summary["boards"]["n_lit_at_night"] = int(layers["boards"]["lit_at_night"].sum())
@@ -205,6 +206,14 @@ def make_plan(
             "elevation_transform": np.array(site.elevation.transform),
         }
     return Plan(layers, summary, _site_as_planned(site, network, parts), bounds)
+
+
+def _gaps(site: Site, network: AlleyNetwork, settings: Settings) -> list[Remark]:
+    """Doubts of the alleys as they are drawn, in brief; ``check`` tells each place."""
+    told = road_edges(network)
+    if "households" in site.layers:
+        told += parts_in_brief(network, site.layers["households"], doors(site, network, settings).part)
+    return told
 
 
 def _in_order(only: Sequence[str], settings: Settings) -> list[str]:
@@ -245,16 +254,21 @@ def _check_parts(site: Site, settings: Settings, only: Sequence[str]) -> None:
     if "boards" in only and settings.boards.lit_at_night != "off" and "lamps" not in only:
         how = settings.boards.lit_at_night
         faults.append(f"boards.lit_at_night = {how} needs the lamps; add them to --only or set it to off")
-    usual = Settings()
-    faults += [
-        f"[{section}] is not built yet; leave it out"
-        for section in ("light", "works")
-        if getattr(settings, section) != getattr(usual, section)
-    ]
+    faults += not_built(settings)
     if not only:
         faults.append(f"--only is empty; name at least one of {', '.join(PARTS)}")
     if faults:
         raise DataError("this can't be planned as asked", faults)
+
+
+def not_built(settings: Settings) -> list[str]:
+    """A sentence for each section of the settings that nothing is planned by yet."""
+    usual = Settings()
+    return [
+        f"[{section}] is not built yet; leave it out"
+        for section in ("light", "works")
+        if getattr(settings, section) != getattr(usual, section)
+    ]
 
 
 def _check_earlier(earlier: EarlierPlan, site: Site, settings: Settings, only: Sequence[str]) -> None:

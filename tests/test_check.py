@@ -22,6 +22,11 @@ from tests.drawn import CRS
 EAST, NORTH = 500_000.0, 3_500_000.0
 
 
+#: So few that sites enough can be made along one lane.
+FEW = {"lamps": {"n_lamps": 3}, "boards": {"n_boards": 3}}
+DEFAULT = Settings.model_validate(FEW)
+
+
 def at(x: float, y: float) -> Point:
     return Point(EAST + x, NORTH + y)
 
@@ -46,12 +51,12 @@ def put(folder: Path, name: str, shapes: list[object], **columns: list[object]) 
 
 def found(folder: Path, settings: dict[str, object] | None = None) -> dict[str, object]:
     """The remarks by their code."""
-    checked = check_folder(folder, Settings.model_validate(settings or {}))
+    checked = check_folder(folder, Settings.model_validate({**FEW, **(settings or {})}))
     return {each.code: each for each in checked.remarks}
 
 
 def test_each_layer_is_told_with_its_file_system_and_columns(lane):
-    checked = check_folder(lane, Settings())
+    checked = check_folder(lane, DEFAULT)
     told = {each["layer"]: each for each in checked.to_json()["layers"]}
     assert set(told) == {"alleys", "households"}
     assert told["households"] | {"columns": None} == {
@@ -70,7 +75,7 @@ def test_a_faulty_layer_hides_nothing_of_the_others(lane):
     put(lane, "households", [at(5 * n, 3) for n in range(40)], households=["many"] * 40)
     put(lane, "lamp_sites", [at(0, 1), at(0, 1), at(60, 80)], site_id=["L1", "L2", "L3"])
     put(lane, "alleys", [line((0, 0), (200, 0)), line((100, 1.5), (100, 50))], alley_id=["A1", "A2"])
-    remarks = found(lane)
+    remarks = found(lane, {"lamps": {"n_lamps": 4}})
     assert {"not-a-number", "sites-few", "sites-doubled", "sites-far", "ends-near"} <= set(remarks)
     assert remarks["sites-doubled"].ids == ("L1", "L2")
     assert remarks["sites-far"].ids == ("L3",)
@@ -156,12 +161,30 @@ def test_a_hamlet_is_told_by_its_group_with_the_place_where_it_is_nearest(lane):
     )
 
 
+def test_a_plan_tells_hamlets_and_edges_of_roads_in_brief(lane):
+    hamlet = [line((20, 120), (60, 120)), line((20, 0), (20, 90))]
+    put(lane, "alleys", [line((0, 0), (200, 0)), *hamlet], alley_id=["A1", "A2", "A3"])
+    put(lane, "households", [at(5 * n, 3) for n in range(40)] + [at(30 + n, 122) for n in range(30)])
+    made = make_plan(read_site(lane, DEFAULT), DEFAULT, only=("lamps",))
+    doubts = {each["code"]: each for each in made.summary["doubts"]}
+    told = doubts["parts-cut-off"]
+    assert told["message"] == (
+        "30 households on 1 part of the alleys have no way to the largest part: A2 (30 households)"
+    )
+    assert "alleyplan check" in told["remedy"]
+    assert "alleys-are-edges" not in doubts
+    middle = line((0, 0), (200, 0))
+    put(lane, "alleys", [middle, middle.offset_curve(4)], alley_id=["A1", "A2"])
+    made = make_plan(read_site(lane, DEFAULT), DEFAULT, only=("lamps",))
+    assert "alleys-are-edges" in [each["code"] for each in made.summary["doubts"]]
+
+
 def test_of_many_hamlets_the_largest_are_told_and_the_others_counted(lane):
     hamlets = [line((0, 40 * n), (30, 40 * n)) for n in range(1, 26)]
     put(lane, "alleys", [line((0, 0), (200, 0)), *hamlets], alley_id=[f"A{n:02d}" for n in range(26)])
     doors = [at(10 * k, 40 * n + 2) for n in range(1, 26) for k in range(2 if n == 25 else 1)]
     put(lane, "households", [at(5 * n, 3) for n in range(40)] + doors)
-    told = [each for each in check_folder(lane, Settings()).remarks if each.code.startswith("part-")]
+    told = [each for each in check_folder(lane, DEFAULT).remarks if each.code.startswith("part-")]
     assert len(told) == 21
     assert told[0].message.startswith("A25: 2 households on 1 alley of 30 m")
     (rest,) = (each for each in told if each.message.startswith("5 smaller parts"))
@@ -207,7 +230,7 @@ def test_points_lead_to_rows_also_of_a_layer_that_can_not_be_used(lane, tmp_path
     bow_tie = Polygon([(EAST, NORTH), (EAST + 9, NORTH + 9), (EAST + 9, NORTH), (EAST, NORTH + 9)])
     put(lane, "households", [at(5 * n, 3) for n in range(3)], household_id=["H1", "H1", "H2"])
     put(lane, "buildings", [bow_tie], building_id=["B1"])
-    checked = check_folder(lane, Settings())
+    checked = check_folder(lane, DEFAULT)
     points = checked.points()
     double = points[points["code"] == "id-double"]
     assert double["layer"].tolist() == ["households"]
@@ -232,7 +255,7 @@ def test_what_is_told_of_the_network_is_placed_where_it_is(lane):
         alley_id=["A0", "A1", "A2", "A3", "A4", "A5"],
         bridge=[False, False, False, True, False, False],
     )
-    points = check_folder(lane, Settings()).points()
+    points = check_folder(lane, DEFAULT).points()
     at_xy = {
         code: [(name, round(x - EAST, 6), round(y - NORTH, 6)) for name, x, y in rows.to_numpy().tolist()]
         for code, rows in points.groupby("code")[["id", "x", "y"]]
@@ -250,7 +273,7 @@ def test_overlaps_are_placed_in_their_middle(lane):
 
 
 def test_the_file_brings_its_style_and_every_kind_has_a_sign(lane, tmp_path):
-    checked = check_folder(lane, Settings())
+    checked = check_folder(lane, DEFAULT)
     write_check(checked, tmp_path, "{}")
     styles = gpd.read_file(tmp_path / "check.gpkg", layer="layer_styles")
     assert styles[["f_table_name", "f_geometry_column", "useAsDefault"]].values.tolist() == [
@@ -269,7 +292,7 @@ def test_the_file_brings_its_style_and_every_kind_has_a_sign(lane, tmp_path):
 
 
 def test_a_folder_without_anything_to_place_is_told(tmp_path):
-    checked = check_folder(tmp_path, Settings())
+    checked = check_folder(tmp_path, DEFAULT)
     assert [each.code for each in checked.faults] == ["alleys-missing"]
     assert len(checked.points()) == 0
 
@@ -277,4 +300,4 @@ def test_a_folder_without_anything_to_place_is_told(tmp_path):
 def test_files_whose_name_means_no_layer_are_never_opened(lane):
     (lane / "notes.txt").write_bytes(b"")
     (lane / "plan-of-1998.geojson").write_text("{")
-    assert not check_folder(lane, Settings()).faults
+    assert not check_folder(lane, DEFAULT).faults

@@ -259,11 +259,12 @@ def test_strict_turns_a_fault_into_exit_1_and_writes_nothing(alleyplan, tmp_path
 
 
 def test_check_plans_nothing_and_tells_faults_by_its_exit_code(alleyplan, tmp_path):
-    sound = alleyplan("check", _hamlet(tmp_path / "sound"), "--json", cwd=tmp_path)
+    few = ("--json", "--set", "lamps.n_lamps=3", "--set", "boards.n_boards=3")
+    sound = alleyplan("check", _hamlet(tmp_path / "sound"), *few, cwd=tmp_path)
     assert sound.returncode == 0, sound.stderr
     assert json.loads(sound.stdout)["rows"]["households"] == 40
     faulty = _hamlet(tmp_path / "faulty", households=_households(households=[0, 1, 1]))
-    found = alleyplan("check", faulty, "--json", cwd=tmp_path)
+    found = alleyplan("check", faulty, *few, cwd=tmp_path)
     assert found.returncode == 2
     assert [each["ids"] for each in json.loads(found.stdout)["faults"]] == [["H1"]]
     assert sorted(os.listdir(tmp_path)) == ["faulty", "sound"]

@@ -24,7 +24,10 @@ from affine import Affine
 from rasterio.transform import from_origin
 
 from spatial.check import check_folder
-from spatial.settings import Settings, examine_settings
+from spatial.errors import DataError
+from spatial.load import read_site
+from spatial.plan import make_plan
+from spatial.settings import Settings, examine_settings, read_settings
 from tests.drawn_village import ALLEYS, CRS, HOUSES, X0, Y0, at, box, frame, geojson, line
 
 NAN = math.nan
@@ -66,6 +69,16 @@ def bridge(folder):
 def hamlet(folder):
     alleys(("way", line((0, 90), (50, 90))))(folder)
     houses((at(10, 95), {"household_id": "h4", "households": 30}))(folder)
+
+
+def lock(folder):
+    """Two houses of one lock on alleys without a way between them."""
+    alleys(("way", line((0, 90), (50, 90))))(folder)
+    locked = [
+        (shape, {"household_id": f"k{i}", "locked_grid": "G1"})
+        for i, shape in enumerate((at(9, 3), at(9, 93)))
+    ]
+    houses(*locked)(folder)
 
 
 def astray_csv(folder):
@@ -275,6 +288,12 @@ ROWS = {
     "lamps-far": (
         lamps("candidate", "candidate", away_m=80.0), "doubt sites-far lamp_sites", "(L0, L1)",
     ),
+    "lamps-made-few": (nothing, "fault sites-few lamp_sites.status", "is 150 but only 13", {"lamps": {"n_lamps": 150}}),
+    "boards-out-of-reach": (
+        lambda f: geojson(f, "board_sites", [(at(50, 500), {"site_id": "B0"})]),
+        "fault sites-few board_sites.status", "boards.n_boards is 1 but only 0 sites",
+    ),
+    "lock-apart": (lock, "fault grids-refused", "households.locked_grid: the rows of G1 can't hang together"),
     "status-unknown": (
         lamps("maybe"), "fault value-unknown lamp_sites.status", "(L0) – write one of candidate",
         {"lamps": {"n_lamps": 1}},
@@ -329,6 +348,10 @@ ROWS = {
             ("unknown-table", "setting-unknown", ".lamp", "did you mean lamps?", {"lamp": {"n_lamps": 2}}),
             ("unknown-of-layer", "setting-unknown", ".input.alleys.encodin", "did you mean encoding?",
              {"input": {"alleys": {"encodin": "gbk"}}}),
+            ("weight-of-nobody", "lamps-refused", "", "needs households.elderly", {"lamps": {"weight": "elderly"}}),
+            ("building-unknown", "grids-refused", "", "names B9", {"grids": {"zone_buildings": ["B9"]}}),
+            ("unbuilt", "setting-unbuilt", "", "[works] is not built yet", {"works": {"budget_cny": 5}}),
+            ("unbuilt-model", "setting-unbuilt", "", "lamps.model = lux", {"lamps": {"model": "lux"}}),
             ("of-no-layer", "layer-unknown", "", "did you mean alleys?", {"input": {"aleys": {}}}),
         )
     },
@@ -399,6 +422,22 @@ def test_each_is_told_once_with_its_kind_its_name_and_a_way_out(village, name):
     assert kind == "note" or found.remedy or re.search("; |must ", found.message)
     # a fault alone, and nothing but it, ends check with 2
     assert [each.code for each in checked.faults] == [code] * (kind == "fault")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_planning_refuses_what_check_refuses_and_nothing_else(village, name):
+    """Of every row: what check calls sound can be planned as it is asked for."""
+    path = spoilt(village, name) / "plan.toml"
+
+    def plan():
+        settings = read_settings(path)
+        return make_plan(read_site(village, settings), settings)
+
+    if ROWS[name][1].startswith("fault"):
+        with pytest.raises(DataError):
+            plan()
+    else:
+        assert plan().summary["plan_id"]
 
 
 def test_faults_of_several_layers_and_files_are_found_in_one_run(village):

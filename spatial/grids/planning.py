@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spatial.adjacency import Adjacency, touching, voronoi_cells
 from spatial.earlier import EarlierPlan
-from spatial.errors import Remark, fault
+from spatial.errors import Remark, fault, one_line
 from spatial.grids.area_notes import area_notes
 from spatial.grids.areas import grid_areas
 from spatial.grids.carry import Carried, carried_names, carry, earlier_levels, exclusive_names, told
@@ -28,6 +28,7 @@ from spatial.grids.exclusive import (
     exclusive_households,
     exclusive_places,
 )
+from spatial.grids.groups import close_locks
 from spatial.grids.levels import link_grids
 from spatial.grids.numbering import Names, geographic_order, middles, name_grids
 from spatial.grids.problem import GridProblem, Partition, score
@@ -36,12 +37,12 @@ from spatial.grids.roster import Meetings, Rivals, figures, meeting_notes, meeti
 from spatial.grids.structure import Nodes, Structure, group_grids
 from spatial.grids.ties import Households, keep_alleys
 from spatial.grids.units import Units, codes, make_units, near_walks, side_by_side
-from spatial.grids.zones import zone_buildings
+from spatial.grids.zones import refuse_unknown, zone_buildings
 from spatial.load import Site
 from spatial.network import AlleyNetwork, Stops, Walks
 from spatial.settings import Settings
 
-__all__ = ["GridPlan", "plan_grids"]
+__all__ = ["GridPlan", "check_grids", "plan_grids"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,23 @@ def plan_grids(
     plan = _plan_ordinary(exclusive.others(site), network, settings, earlier)
     plan = _with_zones(_with_exclusive(plan, exclusive, site, settings, earlier), site, settings)
     return replace(plan, remarks=(*plan.remarks, *area_notes(plan.grids, plan.households, site)))
+
+
+def check_grids(site: Site, network: AlleyNetwork, settings: Settings) -> None:
+    """Refuse at once what ``plan_grids`` would refuse of the site and its locks.
+
+    Raises
+    ------
+    DataError
+    """
+    refuse_unknown(site.layer("households")["building_id"], settings.grids)
+    others = exclusive_places(site).others(site)
+    if others.layer("households")["locked_grid"].notna().any():
+        units = make_units(others, network, settings)
+        beside = touching(network, units.stops.take(units.served))
+        nobody = np.zeros(0, dtype=np.int32)
+        near = Walks(np.zeros(len(units.weight) + 1, dtype=np.int64), nobody, np.zeros(0))
+        close_locks(_problem(units, beside, near)[0])
 
 
 def _with_zones(plan: GridPlan, site: Site, settings: Settings) -> GridPlan:
@@ -191,7 +209,7 @@ def _problem(units: Units, beside: Adjacency, near: Walks) -> tuple[GridProblem,
     """The arrays of the search; a lock of a riding household holds for the row it rides with."""
     served = units.served
     group, names = codes(units.table["group"])
-    lock, _ = codes(units.table["locked_grid"])
+    lock, locks = codes(units.table["locked_grid"])
     locked = lock[served].copy()
     np.maximum.at(locked, units.seat, lock)
     problem = GridProblem(
@@ -203,6 +221,7 @@ def _problem(units: Units, beside: Adjacency, near: Walks) -> tuple[GridProblem,
         near_m=near.distance_m,
         group=group[served],
         locked=locked,
+        lock_names=tuple(map(one_line, locks)),
     )
     return problem, list(names)
 

@@ -59,6 +59,8 @@ class GridProblem:
         Village group, −1 where there is none.
     locked : int64 (n,)
         −1 free. Rows of one label end in one grid, rows of different labels never share one.
+    lock_names : tuple of str
+        What each label is called in messages; empty: by its number.
     """
 
     weight: Ints
@@ -69,6 +71,7 @@ class GridProblem:
     near_m: Floats
     group: Ints
     locked: Ints
+    lock_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from spatial.grids.levels import slots
 from spatial.load import Site
 from spatial.settings import Grids
 
-__all__ = ["Zones", "even_stretches", "place_in_order", "zone_buildings"]
+__all__ = ["Zones", "even_stretches", "place_in_order", "refuse_unknown", "zone_buildings"]
 
 _TENS = re.compile("([一二三四五六七八九])?(十)?([一二三四五六七八九])?")
 _DIGIT = {digit: number for number, digit in enumerate("零一二三四五六七八九")}
@@ -69,6 +69,21 @@ def zone_buildings(households: GeoDataFrame, site: Site, limits: Grids) -> Zones
         rows.loc[each.index, ["zone", "zone_group"]] = _divide(each, limits)
     numbers = rows[["zone", "zone_group"]].astype("Int64").reindex(households.index)
     return Zones(numbers["zone"], numbers["zone_group"], _table(rows), remarks)
+
+
+def refuse_unknown(building_id: pd.Series, limits: Grids) -> None:
+    """Refuse names of buildings that no household lives in.
+
+    Raises
+    ------
+    DataError
+    """
+    named = () if isinstance(limits.zone_buildings, str) else limits.zone_buildings
+    if missing := set(named) - set(building_id):
+        raise DataError(
+            f"grids.zone_buildings names {first_ids(missing)}, but no household has that building_id; "
+            "correct the names or fill in building_id (楼栋编号) of the households"
+        )
 
 
 def even_stretches(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -156,12 +171,7 @@ def _chosen(rows: DataFrame, limits: Grids) -> tuple[list[str], tuple[Remark, ..
     if limits.zone_buildings == "off":
         return [], ()
     if limits.zone_buildings != "auto":
-        missing = sorted(set(limits.zone_buildings) - set(total.index))
-        if missing:
-            raise DataError(
-                f"grids.zone_buildings names {first_ids(missing)}, but no household has that building_id; "
-                "correct the names or fill in building_id (楼栋编号) of the households"
-            )
+        refuse_unknown(rows["building_id"], limits)
         return list(limits.zone_buildings), ()
     large = total.index[total >= 2 * limits.max_households]
     blank = rows["unit"].isna() & rows["floor"].isna()

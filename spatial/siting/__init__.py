@@ -1,9 +1,9 @@
 """Where lamps, boards and other facilities stand: candidates, the choice with its bound, and its tables."""
 
 from spatial.siting.boards import BoardPlan, check_boards, plan_boards
-from spatial.siting.candidates import grid_at, made_sites
+from spatial.siting.candidates import candidate_sites, grid_at, made_sites, standing
 from spatial.siting.facility import FacilityPlan, check_facility, plan_facility
-from spatial.siting.lamps import LampPlan, check_lamps, plan_lamps, usable_lamp_sites
+from spatial.siting.lamps import LampPlan, check_lamps, check_weight, plan_lamps, usable_lamp_sites
 from spatial.siting.lighting import light_shares
 from spatial.siting.night import lamps_in_sight
 from spatial.siting.tables import substrings
@@ -14,9 +14,11 @@ __all__ = [
     "FacilityPlan",
     "LampPlan",
     "LitAlong",
+    "candidate_sites",
     "check_boards",
     "check_facility",
     "check_lamps",
+    "check_weight",
     "grid_at",
     "lamps_in_sight",
     "light_shares",
@@ -24,6 +26,7 @@ __all__ = [
     "plan_boards",
     "plan_facility",
     "plan_lamps",
+    "standing",
     "substrings",
     "usable_lamp_sites",
     "ways_home",

@@ -29,9 +29,10 @@ from spatial.siting.lighting import alley_light, dark_run, way_figures
 from spatial.siting.orders import Curve, Order, curve_of, free_order, order_of_choice, raised
 from spatial.siting.tables import stretch_table
 from spatial.siting.ways import LitAlong, WaysHome, ways_home
+from spatial.siting.weights import worth_of_light
 from spatial.solve import Sides, Solution, covered, gap_between, max_cover, merged_rows, set_cover
 
-__all__ = ["LampPlan", "check_lamps", "choose_lamps", "plan_lamps", "usable_lamp_sites"]
+__all__ = ["LampPlan", "check_lamps", "check_weight", "choose_lamps", "plan_lamps", "usable_lamp_sites"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -94,7 +95,6 @@ def plan_lamps(
         cost is missing under a budget, the share asked for can't be lit, or a setting asks for what is not
         built yet.
     """
-    _refuse_unbuilt(settings)
     sites, remarks = candidate_sites(site, network, settings, layer="lamp_sites")
     if faults := check_lamps(sites, settings):
         raise DataError("the lamps can't be planned", [str(each) for each in faults])
@@ -136,17 +136,13 @@ def plan_lamps(
     )
 
 
-def _refuse_unbuilt(settings: Settings) -> None:
-    if settings.lamps.model != "reach":
-        unbuilt = f"lamps.model = {settings.lamps.model} is not built yet; use reach"
-        raise DataError("the lamps can't be planned", [unbuilt])
-
-
 def check_lamps(sites: GeoDataFrame, settings: Settings) -> list[Remark]:
     """Faults of the sites against the numbers and the money of the settings; ``plan`` refuses them."""
     lamps, may, at = settings.lamps, stand(sites, settings.lamps.apart_m), {"layer": "lamp_sites"}
     ids, cost_cny = sites["site_id"], sites["cost_cny"]
     faults = number_faults(sites, may, lamps.most_lamps, **at)
+    if lamps.model != "reach":
+        faults.append(fault("setting-unbuilt", f"lamps.model = {lamps.model} is not built yet; use reach"))
     refused = may.required & may.barred
     if refused.any():
         text = f"consent is no for {int(refused.sum())} walls whose status is required"
@@ -163,6 +159,18 @@ def check_lamps(sites: GeoDataFrame, settings: Settings) -> list[Remark]:
         text = f"lamps.budget_cny is {lamps.budget_cny:g} but the required sites cost {dear_cny:g}"
         faults.append(fault("budget-short", text, **at, column="cost_cny", ids=ids[may.required]))
     return faults
+
+
+def check_weight(site: Site, network: AlleyNetwork, settings: Settings) -> None:
+    """Refuse at once a weight that asks for people or ways that the site does not have.
+
+    Raises
+    ------
+    DataError
+    """
+    if settings.lamps.weight in ("elderly", "way-home"):
+        ways = ways_home(site, network, settings) if len(site.layer("households")) else None
+        worth_of_light(site, network, settings, ways)
 
 
 def choose_lamps(task: LampTask, settings: Settings) -> Solution:
