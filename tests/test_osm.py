@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from spatial.errors import DataError
 from spatial.load import read_site
 from spatial.load.osm import extract as osm_extract
+from spatial.load.osm import extract_layers
 from spatial.load.osm.pbf import _varints, _zigzag, read_pbf
 from spatial.load.osm.tags import alley_kind, barrier_kind, building_use, counted_flats, length_m
 from spatial.load.osm.xml import read_xml
@@ -599,3 +600,23 @@ def test_what_is_walked_and_what_bars_the_way(tags, alley, barrier):
 )
 def test_the_use_of_a_building(tags, use):
     assert building_use(tags) == use
+
+
+@pytest.mark.parametrize(
+    ("remark", "refused"),
+    [('runtime error: Query timed out in "query" at line 3', True), ("Made by hand, checked twice.", False)],
+)
+def test_an_extract_that_its_server_did_not_finish_is_refused(tmp_path, remark, refused):
+    text = (
+        '<?xml version="1.0"?><osm version="0.6"><node id="1" lat="31.6" lon="117.1"/>'
+        '<node id="2" lat="31.6001" lon="117.1"/>'
+        '<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="footway"/></way>'
+        f"<remark> {remark} </remark></osm>"
+    )
+    path = tmp_path / "village.osm"
+    path.write_text(text, encoding="utf-8")
+    if refused:
+        with pytest.raises(DataError, match="incomplete, its server says: runtime error"):
+            extract_layers(path)
+    else:
+        assert "alleys" in extract_layers(path)

@@ -17,6 +17,7 @@ exactness coordinates that are rounded, or one and the same for many rows
 layers    one layer, checked and brought to the metric system
 facts     what is known of a layer's file, and where its rows lie
 complete  what the layers say together
+plausible what can be so and hardly is
 whereabouts  whether the layers lie together, and what would put a lost one among the others
 datums    which layers lie beside the others by the shift of a Chinese map
 elevation heights, from the geotiff that holds them and the worldfile beside it

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from spatial.errors import Remark, doubt, fault, note
+from spatial.load.plausible import told_implausible
 from spatial.load.shapes import valid_polygons
 from spatial.load.site import contract_frame
 
@@ -87,7 +88,7 @@ def complete_layers(
         changed, said = step(full, crs)
         full |= changed
         remarks += said
-    return full, remarks + _incomplete(full, max_access_m) + _outside(full)
+    return full, remarks + _incomplete(full, max_access_m) + _outside(full) + told_implausible(layers)
 
 
 def _united_groups(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:

@@ -32,8 +32,8 @@ def read_xml(path: Path) -> Extract:
     DataError
         No OpenStreetMap XML, damaged, too large, or with declarations that no such file has.
     """
-    reader = _Reader(path.name)
     parser = expat.ParserCreate()
+    reader = _Reader(path.name, parser)
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     parser.StartDoctypeDeclHandler = reader.doctype
     try:
@@ -72,8 +72,9 @@ def _chunks(path: Path) -> Iterator[bytes]:
 class _Reader:
     """Takes the elements of the XML as they come."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, parser: expat.XMLParserType) -> None:
+        self.file, self._parser = file, parser
+        self._remark: list[str] = []  # of the server that made the extract
         self.gathered = Gathered(file)
         self._depth = 0
         self._of: dict[str, str] = {}  # attributes of the object that is open
@@ -95,8 +96,18 @@ class _Reader:
         if self._depth == 2:
             self._of, self._tags = given, []
             self._refs, self._inner = array("q"), array("q")
+            if name == "remark":
+                self._parser.CharacterDataHandler = self._remark.append
         elif self._depth == 3:
             self._inside(name, given)
+
+    def _told_by_server(self) -> None:
+        """Overpass ends what it could not finish with a remark and is silent in the HTTP status."""
+        self._parser.CharacterDataHandler = None
+        remark = " ".join("".join(self._remark).split())
+        if "error" in remark.casefold():
+            said = f"{self.file} is incomplete, its server says: {one_line(remark)}"
+            raise DataError(f"{said}; fetch it again, a smaller area if need be")
 
     def _inside(self, name: str, given: dict[str, str]) -> None:
         if name == "tag":
@@ -112,6 +123,8 @@ class _Reader:
 
     def end(self, name: str) -> None:
         self._depth -= 1
+        if self._depth == 1 and name == "remark":
+            self._told_by_server()
         if self._depth != 1 or name not in ("node", "way", "relation"):
             return
         number, version = int(self._of["id"]), int(self._of.get("version") or 0)
