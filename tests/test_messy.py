@@ -215,6 +215,13 @@ def test_rounded_degrees_are_doubted(village, decimals, means):
     assert [f"rounded to {means}" in each for each in doubted] == ([True] if means else [])
 
 
+def test_points_without_coordinates_are_left_to_the_geometry(village):
+    points = [at(10 * (i % 10), 10 * (i // 10)) for i in range(60)]
+    houses_at(village, [*points, shapely.Point(), None])
+    assert faults(village)["geometry-missing", "households", ""].ids == ("h060", "h061")
+    assert told(village, "coordinates-rounded")
+
+
 def test_metres_on_a_grid_of_tens_are_doubted(village):
     houses_at(village, [at(10 * (i % 10), 10 * (i // 10)) for i in range(60)])
     assert [each.layer for each in told(village, "coordinates-rounded")] == ["households"]

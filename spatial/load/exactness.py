@@ -34,9 +34,9 @@ def told_exactness(rows: Rows, geometry: Objects, crs: pyproj.CRS) -> list[Remar
     crs : CRS
         In which they are.
     """
-    given = shapely.get_type_id(geometry) == shapely.GeometryType.POINT
-    given &= ~shapely.is_empty(geometry)
-    xy = np.column_stack((shapely.get_x(geometry), shapely.get_y(geometry)))
+    given = (shapely.get_type_id(geometry) == shapely.GeometryType.POINT) & ~shapely.is_empty(geometry)
+    xy = np.full((len(geometry), 2), np.nan)
+    xy[given] = shapely.get_coordinates(geometry[given])
     given &= np.isfinite(xy).all(axis=1)
     if given.sum() < _FEWEST:
         return []
