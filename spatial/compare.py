@@ -110,6 +110,7 @@ def _about(plan: Plan) -> Values:
         "plan_id": plan.summary["plan_id"],
         "date": plan.summary["community"].get("date"),
         "n_faults": len(plan.summary["faults"]),
+        "households_estimated": plan.households_estimated,
     }
 
 
@@ -340,6 +341,8 @@ def comparison_lines(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
     sites, moved = comparison["sites"], comparison["households"]
     told = {each: _told(comparison[each]) for each in ("a", "b")}
     lines = [say("plans", name=comparison["community"], **told)]
+    if estimated := [each for each in ("a", "b") if comparison[each]["households_estimated"]]:
+        lines.append(say("estimated", plans=" → ".join(told[each] for each in estimated)))
     lines += [say("site_differs", **each) for each in sites]
     if sites:
         lines.append(say("sites_differ"))

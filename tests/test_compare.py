@@ -179,6 +179,16 @@ def test_settings_that_differ_are_named():
     assert found["settings"] == [{"key": "lamps.n_lamps", "a": 150, "b": 99}]
 
 
+def test_estimated_households_are_said_to_be():
+    plan = drawn_plan()
+    doubts = [*plan.summary["doubts"], {"code": "households-estimated", "message": "…"}]
+    estimated = replace(plan, summary={**plan.summary, "doubts": doubts})
+    assert not _says(compare_plans(plan, plan), "estimated from buildings")
+    found = compare_plans(plan, estimated)
+    assert [found[each]["households_estimated"] for each in ("a", "b")] == [False, True]
+    assert _says(found, f"estimated from buildings: plan {plan.summary['plan_id']}")
+
+
 def test_a_part_that_one_plan_lacks_is_null():
     found = compare_plans(drawn_plan(), drawn_plan(only=("lamps",)))
     assert found["grids"] is found["households"] is found["boards"] is None

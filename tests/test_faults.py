@@ -100,6 +100,13 @@ def abroad(folder):
         path.write_text(moved)
 
 
+def buildings(*heights):
+    rows = [
+        (box(12 * i, 20, 9, 9), {"building_id": f"b{i}", "height_m": each}) for i, each in enumerate(heights)
+    ]
+    return lambda folder: geojson(folder, "buildings", rows)
+
+
 def in_geopackage(folder, name, rows):
     (folder / f"{name}.geojson").unlink()
     frame(rows).to_file(folder / f"{name}.gpkg", layer=name)
@@ -311,6 +318,11 @@ ROWS = {
     ),
     "heights-of-two-bands": (
         heights([RAMP, RAMP]), "note band-chosen elevation", "[input.elevation] band",
+    ),
+    "heights-in-centimetres": (heights(100 * RAMP), "doubt elevation-unit elevation", "cm, mm"),
+    "heights-in-millimetres": (heights(1000 * RAMP), "fault file-unreadable elevation", "perhaps in centimetres or"),
+    "buildings-in-centimetres": (
+        buildings(320, 650, 580, 390), "doubt height-unit buildings.height_m", "look like centimetres (the middle one 485",
     ),
     "heights-complex": (heights(RAMP, dtype="complex64"), "fault raster-values elevation", "elevation.tif"),
     "heights-nowhere": (

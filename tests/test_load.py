@@ -734,6 +734,11 @@ def test_a_system_without_a_code_is_kept(village, tmp_path):
     assert_geodataframe_equal(back.layer("alleys"), moved.layer("alleys"))
 
 
+def test_a_folder_that_is_not_there_is_named(village, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        write_site_layers(read_site(village, DEFAULT), tmp_path / "none" / "site.gpkg")
+
+
 def test_a_foreign_geopackage_is_no_site(tmp_path):
     frame(ALLEYS).to_file(tmp_path / "site.gpkg", layer="alleys")
     with pytest.raises(DataError):

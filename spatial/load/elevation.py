@@ -45,6 +45,8 @@ _SPIKE_M = 20.0
 _COARSE_M = 100.0
 _PIECE_M = 10.0  # heights are looked up at least so often along an alley
 _STEEPEST = 1.0
+#: Where half of the alleys would be steeper than this, the heights are in a smaller unit than metres.
+_STEEP_EVERYWHERE = 0.5
 
 Bounds = tuple[float, float, float, float]
 Floats = NDArray[np.float64]
@@ -265,7 +267,8 @@ def _plausible(values: NDArray[np.float32], n_marked: int) -> tuple[NDArray[np.f
     kinds, counts = np.unique(values[odd], return_counts=True)
     if len(kinds) > 10 and 2 * odd.sum() > np.isfinite(values).sum():
         raise DataError(
-            f"holds values from {kinds[0]:,.6g} to {kinds[-1]:,.6g}, which are no heights in metres; "
+            f"holds values from {kinds[0]:,.6g} to {kinds[-1]:,.6g}, which are no heights in metres, "
+            "but perhaps in centimetres or millimetres; state the unit of its band in the file, or "
             "export it in metres"
         )
     remarks = []
@@ -317,6 +320,14 @@ def _along_alleys(
         text = f"has heights for {covered:.0%} of the alleys' length, none at all for {len(bare):,} of them"
         where = {"layer": "elevation", "ids": ids[bare], "remedy": remedy}
         remarks.append(doubt("elevation-part", f"{source.path.name} {text}", **where))
+    slope = float(np.median(rise_m[known] / piece_m[known]))
+    if slope > _STEEP_EVERYWHERE:
+        text = (
+            f"makes half of the alleys steeper than {slope:.0%}: its heights look like centimetres or "
+            "millimetres and are taken as metres"
+        )
+        remedy = "state the unit of its band in the file (cm, mm), or export it in metres"
+        remarks.append(_doubt("elevation-unit", source, text, remedy))
     steep = known & (rise_m > _STEEPEST * piece_m)
     if steep.any():
         place = xy[1:][within][steep]

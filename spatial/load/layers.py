@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spatial.crs import Change, coordinate_change, crs_name, datum_name, misfit, parse_crs, suggest_crs
 from spatial.errors import DataError, Remark, doubt, fault, note
-from spatial.load.columns import as_text, read_columns, row_labels
+from spatial.load.columns import as_text, parse_numbers, read_columns, row_labels
 from spatial.load.exactness import told_exactness
 from spatial.load.facts import LayerFacts, layer_facts
 from spatial.load.formats import format_of, read_source
@@ -52,6 +52,8 @@ _ID_PREFIX = {
 _PROPOSED = ("site", "候选", "拟", "规划", "candidate", "新")
 #: A row farther than this from the middle of its layer is a slip of coordinates.
 _ASTRAY_M, _ASTRAY_DEG = 1e5, 1.0
+#: Half of a community's buildings are never as high as this; above the other, centimetres aren't either.
+_TOWER_M, _CENTIMETRES_BELOW = 100.0, 2500.0
 #: Whole numbers from here on lose their last digits in a spreadsheet.
 _KEPT_DIGITS = 1e15
 #: A transformation less accurate than this is told.
@@ -129,6 +131,7 @@ def read_layer(
     with_status, said_of_status = _with_status(name, source, judged, len(labels), spec)
     columns, said = read_columns(rows, with_status)
     remarks += said_of_status + said + _id_faults(rows, columns) + _rounded_ids(rows, raw.values)
+    remarks += _height_unit(rows, judged)
     shapes, said = clean_shapes(rows, raw.geometry, curved=raw.curved)
     remarks += said + said_of_crs
     if crs is not None:
@@ -215,6 +218,27 @@ def _rounded_ids(rows: Rows, values: Mapping[str, Objects]) -> list[Remark]:
     remedy = "format the column as text in the spreadsheet and write the ids anew, or name another column"
     where = {"column": column or "", "remedy": remedy}
     return rows.tell(doubt, "id-rounded", np.array(rounded, dtype=bool), message, **where)
+
+
+def _height_unit(rows: Rows, values: Mapping[str, Objects]) -> list[Remark]:
+    """A doubt where half of the heights of buildings or lamps are those of towers."""
+    if "height_m" not in values:
+        return []
+    height_m, _ = parse_numbers(values["height_m"])
+    tall = height_m >= _TOWER_M
+    if 2 * int(tall.sum()) <= int(np.isfinite(height_m).sum()):
+        return []
+    middle_m = float(np.nanmedian(height_m[np.isfinite(height_m)]))
+    unit, factor = ("centimetres", 100) if middle_m < _CENTIMETRES_BELOW else ("millimetres", 1000)
+    message = (
+        f"are {_TOWER_M:g} m high or more: they look like {unit} (the middle one {middle_m:,.0f}, which "
+        f"would be {middle_m / factor:,.1f} m)"
+    )
+    remedy = (
+        "convert them to metres, or name the column that is in metres: "
+        f'[input.{rows.layer}] columns = {{height_m = "…"}}'
+    )
+    return rows.tell(doubt, "height-unit", tall, message, column="height_m", remedy=remedy)
 
 
 def _is_rounded(value: float) -> bool:

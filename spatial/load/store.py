@@ -45,6 +45,8 @@ _ABOUT = "site"
 @contextmanager
 def _fixed_writing(path: Path) -> Iterator[None]:
     """Within it pyogrio writes with a fixed date; ``path`` is on the disk when it ends."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     before = {key: pyogrio.get_gdal_config_option(key) for key in _WRITING}
     pyogrio.set_gdal_config_options(_WRITING)
     try:
