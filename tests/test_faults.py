@@ -31,7 +31,7 @@ from spatial.settings import Settings, examine_settings, read_settings
 from tests.drawn_village import ALLEYS, CRS, HOUSES, X0, Y0, at, box, frame, geojson, line
 
 NAN = math.nan
-N_SAMPLE, SEED = 5, 5
+SEED = 5
 
 
 def alleys(*rows):
@@ -406,6 +406,13 @@ ROWS = {
     "count-stale": (stale, "doubt count-stale households", "holds 12 rows but counts 10"),
 }  # fmt: skip
 
+
+def sample(n):
+    """All rows, ``n`` of them by default and the others at length."""
+    ranked = sorted(ROWS, key=lambda each: hashlib.sha256(f"{SEED} {each}".encode()).hexdigest())
+    return [pytest.param(each, marks=() if each in ranked[:n] else pytest.mark.long) for each in ROWS]
+
+
 #: So that two alleys have sites enough where the row does not say otherwise.
 FEW = {"lamps": {"n_lamps": 2}, "boards": {"n_boards": 1}}
 
@@ -436,7 +443,7 @@ def test_each_is_told_once_with_its_kind_its_name_and_a_way_out(village, name):
     assert [each.code for each in checked.faults] == [code] * (kind == "fault")
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", sample(30))
 def test_planning_refuses_what_check_refuses_and_nothing_else(village, name):
     """Of every row: what check calls sound can be planned as it is asked for."""
     path = spoilt(village, name) / "plan.toml"
@@ -501,11 +508,6 @@ NOISE = re.compile(
 )
 
 
-def in_sample(name):
-    ranked = sorted(ROWS, key=lambda each: hashlib.sha256(f"{SEED} {each}".encode()).hexdigest())
-    return name in ranked[:N_SAMPLE]
-
-
 def state(folder):
     """Every entry with its kind, time and content."""
     return {
@@ -519,9 +521,7 @@ def state(folder):
     }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=() if in_sample(each) else pytest.mark.long) for each in ROWS]
-)
+@pytest.mark.parametrize("name", sample(3))
 def test_check_and_plan_end_alike_and_a_refusal_leaves_nothing(village, alleyplan, name, tmp_path):
     before = state(spoilt(village, name))
     out = tmp_path / "plans" / "plan"
