@@ -118,6 +118,23 @@ def test_too_few_lamps_for_boards_that_must_be_lit() -> None:
     assert "that takes 1 new lamps at least" in str(error.value)
 
 
+def test_boards_stand_where_few_lamps_can_light_them(tmp_path: Path) -> None:
+    #  most households live by R, which only a new lamp at M could show; lamps stand already by P and S
+    site = row()
+    site.layers["households"].loc[2, "households"] = 3
+    site.layers["lamp_sites"].loc[2, ["status", "geometry"]] = ["existing", Point(100, -3)]
+    night = ("boards.n_boards=2", "boards.lit_at_night=require")
+    one = planned(*night, "lamps.n_lamps=1", site=site, only=("lamps", "boards"))
+    none = planned(*night, "lamps.n_lamps=0", site=site, only=("lamps", "boards"))
+    assert (sites_of(one), sites_of(none)) == ("RS", "PS")
+    assert none.summary["boards"]["n_lit_at_night"] == 2
+    boards = none.summary["boards"]
+    assert boards["bound_household_m"] == one.summary["boards"]["total_walk_m"] < boards["total_walk_m"]
+    assert boards["gap"] > 0
+    write_plan(none, tmp_path)
+    assert recount(tmp_path).faults == ()
+
+
 def test_more_boards_than_can_be_lit_are_refused() -> None:
     with pytest.raises(DataError, match="boards can't be planned") as error:
         planned(

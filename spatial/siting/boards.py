@@ -10,7 +10,7 @@ night. Where that is only preferred, a walk to a board in the dark counts a tent
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ from spatial.siting.service import (
     ranks,
     way_walks,
 )
-from spatial.solve import Sides, Solution, gap_between, within
+from spatial.solve import Sides, Solution, bounded_by, gap_between, set_cover, within
 
 __all__ = ["BoardPlan", "check_boards", "plan_boards"]
 
@@ -74,6 +74,20 @@ class _Task:
     service: Service
     may: Standing
     dark: BoolArray | None  # no lamp that shines, or may, in sight; None where that does not matter
+    lamps: _NewLamps | None  # that ``lit_at_night = require`` asks for, where their number is given
+
+
+@dataclass(frozen=True)
+class _NewLamps:
+    shows: sparse.csr_array  # (sites, lamp sites): a new lamp would show a new board that no sure one shows
+    most: int  # new lamps besides the required ones
+
+
+@dataclass(frozen=True)
+class _Choice:
+    served: Solution
+    chosen: BoolArray
+    walk: Solution | None
 
 
 def plan_boards(
@@ -122,11 +136,7 @@ def plan_boards(
     if faults := check_boards(sites, settings, may=task.may, dark=task.dark):
         raise DataError("the boards can't be planned", [str(each) for each in faults])
     try:
-        served = most_served(task.service)
-        chosen, walk = served.chosen, None
-        if settings.boards.goal == "least-walk":
-            avoid = task.dark if settings.boards.lit_at_night == "prefer" else None
-            chosen, walk = least_walk(task.service, served, avoid=avoid)
+        found = _for_the_lamps(task, settings, _choose(task.service, settings, task.dark))
     except InfeasibleError:
         raise DataError(
             "the boards can't be planned",
@@ -135,6 +145,7 @@ def plan_boards(
                 "ask for less, or add board sites"
             ],
         ) from None
+    served, chosen, walk = found.served, found.chosen, found.walk
     rows = np.flatnonzero(chosen)
     at = nearest_chosen(task.service, network, door, stops, rows)
     boards = _board_table(task, settings, chosen, at)
@@ -160,6 +171,39 @@ def plan_boards(
     )
 
 
+def _choose(service: Service, settings: Settings, dark: BoolArray | None) -> _Choice:
+    served = most_served(service)
+    if settings.boards.goal != "least-walk":
+        return _Choice(served, served.chosen, None)
+    avoid = dark if settings.boards.lit_at_night == "prefer" else None
+    return _Choice(served, *least_walk(service, served, avoid=avoid))
+
+
+def _for_the_lamps(task: _Task, settings: Settings, found: _Choice) -> _Choice:
+    """The choice; where the new lamps can't light it, as many boards that they can, if there are.
+
+    Those are looked for as if each took a lamp of its own; the bounds are of boards that any lamps may light.
+    """
+    if task.lamps is None:
+        return found
+    most, alone = task.lamps.most, np.diff(task.lamps.shows.indptr) > 0
+    seen = task.lamps.shows[found.chosen & alone]
+    if seen.shape[0] <= most:
+        return found
+    fewest = set_cover(seen, np.ones(seen.shape[0]), effort=settings.work.effort, seed=settings.work.seed)
+    if fewest.value <= most:
+        return found
+    own = Sides.at_most(sparse.csr_array(alone[None].astype(np.float64)), np.array([float(most)]))
+    try:
+        few = _choose(replace(task.service, sides=task.service.sides.and_(own)), settings, task.dark)
+    except InfeasibleError:
+        return found
+    if few.chosen.sum() < found.chosen.sum():
+        return found
+    walk = None if few.walk is None or found.walk is None else bounded_by(few.walk, found.walk, sense="min")
+    return _Choice(bounded_by(few.served, found.served, sense="max"), few.chosen, walk)
+
+
 def _asked(settings: Settings) -> str:
     """The settings that boards have to keep to besides their number, for messages."""
     boards = settings.boards
@@ -183,12 +227,16 @@ def _task(
     lamps: GeoDataFrame | None,
 ) -> _Task:
     boards = settings.boards
-    unusable, dark = stops.edge < 0, None
+    unusable, dark, seen = stops.edge < 0, None, None
     if boards.lit_at_night != "off" and lamps is not None:
-        dark = np.diff(lamps_in_sight(sites, lamps, site.layer("buildings"), settings).indptr) == 0
+        seen = lamps_in_sight(sites, lamps, site.layer("buildings"), settings)
+        dark = np.diff(seen.indptr) == 0
     if dark is not None and boards.lit_at_night == "require":
         unusable = unusable | dark
     may = standing(sites, unusable, apart_m=boards.apart_m)
+    new_lamps = None
+    if seen is not None and lamps is not None and boards.lit_at_night == "require":
+        new_lamps = _new_lamps(seen, lamps["status"].to_numpy(object), may.existing, settings)
     sides = at_most_one(may.near)
     if boards.one_per_grid:
         grid_id = grid_at(sites, areas)
@@ -207,7 +255,19 @@ def _task(
         effort=settings.work.effort,
         seed=settings.work.seed,
     )
-    return _Task(sites, service, may, dark)
+    return _Task(sites, service, may, dark, new_lamps)
+
+
+def _new_lamps(
+    seen: sparse.csr_array, status: NDArray[np.object_], existing: BoolArray, settings: Settings
+) -> _NewLamps | None:
+    if settings.lamps.most_lamps is None:
+        return None
+    sure = np.isin(status, ("existing", "required"))
+    needs = ~existing & (np.diff(seen[:, sure].indptr) == 0)
+    shows = sparse.csr_array(seen[:, ~sure].multiply(needs[:, None]), dtype=bool)
+    shows.eliminate_zeros()
+    return _NewLamps(shows, max(0, settings.lamps.most_lamps - int((status == "required").sum())))
 
 
 def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_boards: int) -> Sides:

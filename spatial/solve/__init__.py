@@ -20,7 +20,7 @@ from spatial.solve.median import p_median
 from spatial.solve.partition import set_partition
 from spatial.solve.program import solver_name
 from spatial.solve.sides import Sides
-from spatial.solve.solution import Solution, gap_between
+from spatial.solve.solution import Solution, bounded_by, gap_between
 
 __all__ = [
     "Assigned",
@@ -28,6 +28,7 @@ __all__ = [
     "Places",
     "Sides",
     "Solution",
+    "bounded_by",
     "capacitated_median",
     "connected_parts",
     "cover_bound",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spatial.solve.program import Answer, solver_name
 
-__all__ = ["Solution", "gap_between", "solution_of"]
+__all__ = ["Solution", "bounded_by", "gap_between", "solution_of"]
 
 Sense = Literal["min", "max"]
 
@@ -54,6 +54,17 @@ def solution_of(
         stopped=answer.stopped,
         duals=answer.duals if duals is None else duals,
         side_duals=np.empty(0) if side_duals is None else side_duals,
+    )
+
+
+def bounded_by(solution: Solution, wider: Solution, *, sense: Sense) -> Solution:
+    """The solution with the bound of a task that allows more, and what proves it."""
+    return replace(
+        wider,
+        chosen=solution.chosen,
+        value=solution.value,
+        gap=gap_between(solution.value, wider.bound, sense=sense),
+        stopped=solution.stopped or wider.stopped,
     )
 
 
