@@ -128,6 +128,8 @@ def test_boards_stand_where_few_lamps_can_light_them(tmp_path: Path) -> None:
     none = planned(*night, "lamps.n_lamps=0", site=site, only=("lamps", "boards"))
     assert (sites_of(one), sites_of(none)) == ("RS", "PS")
     assert none.summary["boards"]["n_lit_at_night"] == 2
+    told = [[each["code"] for each in plan.summary["doubts"]] for plan in (one, none)]
+    assert ["board-light" in codes for codes in told] == [False, True]
     boards = none.summary["boards"]
     assert boards["bound_household_m"] == one.summary["boards"]["total_walk_m"] < boards["total_walk_m"]
     assert boards["gap"] > 0

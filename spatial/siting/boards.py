@@ -4,7 +4,8 @@ A walk is the way from the door to the board: both offsets from the centre-line 
 distance between. It is counted once per household of a row.
 
 Boards may be asked to stand apart, one in each grid, and in sight of a lamp, so that they can be read at
-night. Where that is only preferred, a walk to a board in the dark counts a tenth more in the choice.
+night. Where that is only preferred, a walk to a board in the dark counts a tenth more in the choice; where
+it must be and the new lamps are too few for the best boards, others are chosen that they can light.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class _Choice:
     served: Solution
     chosen: BoolArray
     walk: Solution | None
+    by_lamps: bool = False  # others would serve better, but the new lamps are too few for them
 
 
 def plan_boards(
@@ -157,6 +159,15 @@ def plan_boards(
         remarks.append(
             unreachable_doubt(sites, far, layer="board_sites", max_access_m=settings.input.max_access_m)
         )
+    if found.by_lamps:
+        remarks.append(
+            doubt(
+                "board-light",
+                "boards stand where the new lamps can show them; with more lamps they could serve better",
+                layer="board_sites",
+                remedy="raise lamps.n_lamps, or set boards.lit_at_night to prefer",
+            )
+        )
     if task.may.clashing.any():
         remarks.append(
             near_doubt(sites, task.may.clashing, layer="board_sites", apart_m=settings.boards.apart_m)
@@ -201,7 +212,7 @@ def _for_the_lamps(task: _Task, settings: Settings, found: _Choice) -> _Choice:
     if few.chosen.sum() < found.chosen.sum():
         return found
     walk = None if few.walk is None or found.walk is None else bounded_by(few.walk, found.walk, sense="min")
-    return _Choice(bounded_by(few.served, found.served, sense="max"), few.chosen, walk)
+    return _Choice(bounded_by(few.served, found.served, sense="max"), few.chosen, walk, by_lamps=True)
 
 
 def _asked(settings: Settings) -> str:
