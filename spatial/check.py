@@ -36,6 +36,8 @@ __all__ = ["Checked", "check_folder", "check_lines", "write_check"]
 _ONE_PLACE_M = 0.05
 #: The layer whose sites the settings of a section choose from.
 _SITED = {"lamps": "lamp_sites", "boards": "board_sites"}
+#: A house farther from all alleys belongs to another place, or its coordinates are wrong. [m]
+_NEXT_VILLAGE_M = 500.0
 _NO_METRES = pyproj.CRS.from_epsg(4326)
 
 
@@ -135,7 +137,8 @@ def _of_network(site: Site, settings: Settings, *, at_fault: Set[str]) -> list[R
         return [fault("network-refused", str(error), layer="alleys")]
     remarks = [*network.remarks, *near_ends(network), *road_edges(network)]
     if "households" in site.layers:
-        remarks += _of_households(site, network, settings)
+        apart = any(e.code == "layers-apart" and e.layer in ("alleys", "households") for e in site.remarks)
+        remarks += [] if apart else _of_households(site, network, settings)
     broken = {each.layer for each in site.remarks if each.kind == "fault"}
     for section, layer in _SITED.items():
         if section not in at_fault and layer not in broken:
@@ -172,8 +175,14 @@ def _of_households(site: Site, network: AlleyNetwork, settings: Settings) -> lis
     part = doors(site, network, settings).part
     remarks = []
     if (far := part < 0).any():
+        away_m = shapely.distance(
+            rows.geometry.to_numpy()[far], shapely.multilinestrings(network.edge_lines)
+        ).max()
         text = f"{int(far.sum()):,} are farther than {settings.input.max_access_m:g} m from any alley"
+        text += f", up to {away_m:,.0f} m"
         remedy = "draw the alleys that lead to them; they go to the grid of their nearest neighbour"
+        if away_m > _NEXT_VILLAGE_M:
+            remedy = f"correct their coordinates, or {remedy}"
         remarks.append(doubt("household-far", text, layer="households", ids=ids[far], remedy=remedy))
     parts, n_odd = told_parts(network, rows, part, grids)
     remarks += parts

@@ -351,6 +351,8 @@ def suggest_crs(xy: tuple[float, float]) -> str:
         return "no coordinates at all"
     if abs(x) <= 180.0 and abs(y) <= 90.0:
         return "degrees: EPSG:4490 (CGCS2000) or EPSG:4326 (WGS 84)"
+    if abs(x) <= 90.0 and abs(y) <= 180.0:
+        return "degrees with x and y swapped: EPSG:4490 (CGCS2000) or EPSG:4326 (WGS 84)"
     if 1.0e6 <= y < 1.0e8 and _zone_code(y) and 1.0e6 <= x <= 6.1e6:
         return f"{_zone_code(y)}, but with x and y swapped"
     mercator = "EPSG:3857 (web maps)" if 8.1e6 <= x <= 1.51e7 and 1.9e6 <= y <= 7.2e6 else ""

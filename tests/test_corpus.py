@@ -24,7 +24,8 @@ from pathlib import Path
 
 import pytest
 
-import tests.corpus_maps  # noqa: F401 - adds its cases
+import tests.corpus_maps
+import tests.corpus_office  # noqa: F401 - adds its cases
 from tests.corpus import CANARY, CASES, PORT_FILE, Case, make_kit, make_township
 
 ROOT = Path(__file__).parent.parent

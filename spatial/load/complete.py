@@ -23,6 +23,9 @@ Layers = Mapping[str, gpd.GeoDataFrame]
 #: Added around houses and alleys where no boundary is given. [m]
 _MARGIN_M = 20.0
 
+#: So many houses, each twice, are a list that was pasted in twice.
+_MANY_PLACES = 10
+
 # the rule by which households are estimated from footprints, where a building does not say how many it has
 _DWELLING_MIN_M2 = 40.0
 _HOUSE_MAX_M2 = 250.0
@@ -88,7 +91,8 @@ def complete_layers(
         changed, said = step(full, crs)
         full |= changed
         remarks += said
-    return full, remarks + _incomplete(full, max_access_m) + _outside(full) + told_implausible(layers)
+    said = _outside(full) + told_implausible(layers) + _pasted_twice(full)
+    return full, remarks + _incomplete(full, max_access_m) + said
 
 
 def _united_groups(layers: Layers, crs: pyproj.CRS) -> tuple[Layers, list[Remark]]:
@@ -253,3 +257,18 @@ def _outside(layers: Layers) -> list[Remark]:
     text = f"{len(ids):,} of {len(households):,} lie outside the boundary"
     remedy = "check the boundary; they are planned for all the same"
     return [doubt("household-outside", text, layer="households", ids=ids, remedy=remedy)]
+
+
+def _pasted_twice(layers: Layers) -> list[Remark]:
+    """A doubt where every household stands there several times under ids of its own."""
+    if "households" not in layers:
+        return []
+    rows = layers["households"]
+    told = rows.drop(columns=["household_id", "geometry"]).assign(place=rows.geometry.to_wkb())
+    times = told.groupby(list(told.columns), dropna=False, sort=False).size().to_numpy()
+    copies = int(np.gcd.reduce(times))
+    if len(times) < _MANY_PLACES or copies == 1:
+        return []
+    text = f"each of {len(times):,} different rows is there {copies} times or a multiple of it"
+    remedy = "if the list was put together twice, delete the copies: each counts"
+    return [doubt("rows-repeated", text, layer="households", remedy=remedy)]

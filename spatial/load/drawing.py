@@ -38,6 +38,10 @@ _DWG = re.compile(rb"AC1[0-9]{3}")
 _BINARY = b"AutoCAD Binary DXF"
 _ACADVER = re.compile(rb"\$ACADVER\s+1\s+(AC\d{4})")
 _CODEPAGE = re.compile(rb"\$DWGCODEPAGE\s+3\s+(\w+)")
+#: Characters that the code page of a drawing lacks, as CAD in another language writes them: \U+5DF7, or with
+#: the number of a code page in front \M+5CFEF.
+_ESCAPED = re.compile(r"\\U\+([0-9A-Fa-f]{4})|\\M\+([1-5])([0-9A-Fa-f]{4})")
+_PAGES = {"1": "cp932", "2": "cp950", "3": "cp949", "4": "johab", "5": "gb18030"}
 #: Blocks within blocks, and what all of them unfold to.
 _DEEPEST, _MOST_UNFOLDED = 32, 100_000
 #: Each takes some 4 kB of memory, whatever it takes in the file.
@@ -183,11 +187,16 @@ def _document(file: str, raw: bytes, encoding: str | None, said: list[Remark]) -
     from ezdxf.document import Drawing
     from ezdxf.lldxf.const import DXFError
     from ezdxf.lldxf.tagger import binary_tags_loader
+    from ezdxf.lldxf.types import DXFTag
 
     if raw.startswith(_BINARY):
         if b"EOF\0" not in raw[-16:]:
             raise DataError(f"{file} is cut off: its end is missing; copy or export it again")
-        return Drawing.load(binary_tags_loader(raw)), ""
+        tags = (
+            DXFTag(each.code, _ESCAPED.sub(_unescaped, each.value)) if isinstance(each.value, str) else each
+            for each in binary_tags_loader(raw)
+        )
+        return Drawing.load(tags), ""
     if not raw.rstrip().endswith(b"EOF"):
         raise DataError(f"{file} is cut off or no DXF: its end is missing; copy or export it again")
     codec, used = (encoding, "") if encoding else _codec(raw)
@@ -198,7 +207,7 @@ def _document(file: str, raw: bytes, encoding: str | None, said: list[Remark]) -
             f'{file}: text is not {codec}; set encoding = "gb18030" for this layer in plan.toml, '
             "or export it again"
         ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _ESCAPED.sub(_unescaped, text.replace("\r\n", "\n").replace("\r", "\n"))
     try:
         return ezdxf.read(io.StringIO(text)), used
     except DXFError:
@@ -209,6 +218,18 @@ def _document(file: str, raw: bytes, encoding: str | None, said: list[Remark]) -
             doubt("drawing-mended", f"{text}: {first_ids(troubles, 3)})", remedy="audit and save it in CAD")
         )
         return document, used
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """The character that an escape stands for; the escape itself where it stands for none a text can hold."""
+    if found[1] is not None:
+        character = chr(int(found[1], 16))
+    else:
+        try:
+            character = bytes.fromhex(found[3]).decode(_PAGES[found[2]])
+        except UnicodeDecodeError:
+            return found[0]
+    return character if character.isprintable() else found[0]
 
 
 def _codec(raw: bytes) -> tuple[str, str]:

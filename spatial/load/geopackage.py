@@ -6,6 +6,7 @@ for ever, virtual tables, generated columns and triggers never are.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -81,8 +82,8 @@ def _only_tables(action: int, _: Any, __: Any, ___: Any, inside: str | None) -> 
 def _refuse_unsaved(path: Path) -> None:
     """A write-ahead log or a journal beside the file holds changes that the file lacks or has by half."""
     wal, journal = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
-    unsaved = wal.is_file() and wal.stat().st_size > 0
-    if not unsaved and journal.is_file():
+    unsaved = os.path.isfile(wal) and wal.stat().st_size > 0  # a name may be too long for one to be there
+    if not unsaved and os.path.isfile(journal):
         with journal.open("rb") as stream:
             unsaved = stream.read(8) == _JOURNAL_START
         wal = journal

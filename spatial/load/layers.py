@@ -391,7 +391,9 @@ def place_layer(layer: ReadLayer, crs: pyproj.CRS) -> tuple[gpd.GeoDataFrame | N
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
             text = f"some coordinates in {crs_name(layer.crs)} have no place in {crs_name(crs)}"
             remedy = "check the system and the coordinates"
-            return None, [fault("crs-misfit", text, layer=layer.name, remedy=remedy)]
+            # where most have a place, the system is right and those few are wrong
+            code = "crs-misfit" if np.isnan(middle_of(geometry)).any() else "geometry-astray"
+            return None, [fault(code, text, layer=layer.name, remedy=remedy)]
         text = f"brought from {crs_name(layer.crs)} to {crs_name(crs)}"
         text += f", the shift of {layer.datum} taken off" if shifted else ""
         remarks.append(note("crs-changed", text, layer=layer.name))

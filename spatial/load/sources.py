@@ -33,6 +33,10 @@ _WORDS = {
     "buildings": ("房屋", "建筑", "楼栋", "building"),
     "households": ("住户", "居民", "花名册", "户籍", "农户", "household"),
 }
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+#: Formats of data that some office has and that are not read.
+_OTHER_DATA = (".gml", ".gpx", ".tab", ".mif", ".gdb", ".mdb", ".accdb", ".sqlite", ".db", ".dgn", ".xml")
+_PRINTS = (".pdf", ".doc", ".docx", ".wps", ".ppt", ".pptx", ".jpg", ".jpeg", ".png", ".bmp")
 _SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".tfw", ".ovr")
 
 
@@ -61,11 +65,13 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
     by_name: dict[str, list[Source]] = {}
     unread: list[Source | str] = []
     undecided: dict[str, tuple[Source, ...]] = {}  # tables of a file called like a layer, none of them is
+    unopened: list[tuple[str, Path]] = []  # called like a layer, of a format that can't be it
     for path in _data_files(folder):
         named = _named_like_a_layer(path.stem, folder.name)
         if not is_read(path):
             if named is not None:
                 remarks += _unusable(path, named)
+                unopened.append((named, path))
             unread.append(path.name)
             continue
         if _names_no_layer(path, folder.name) and path not in [each.path for each in found.values()]:
@@ -86,6 +92,8 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
             _meant(each, folder.name, alone=len(sources) == 1) for each in sources
         ):
             undecided.setdefault(named, sources)
+        elif named is not None and not any(_holds(named, each) for each in sources):
+            unopened.append((named, path))
         for source in sources:
             meant = _meant(source, folder.name, alone=len(sources) == 1)
             if meant is not None and _holds(meant, source):
@@ -115,6 +123,10 @@ def find_sources(folder: Path, settings: Settings) -> tuple[dict[str, Source], l
         name: each for name, each in undecided.items() if name not in taken and each[0].path not in used
     }
     remarks += [_undecided(name, each) for name, each in undecided.items()]
+    remarks += [
+        said for name, path in unopened if name not in taken and name not in stated
+        for said in _unopened(path, name)
+    ]  # fmt: skip
     told = {each for sources in undecided.values() for each in sources}
     remarks += _perhaps_meant(folder, [each for each in unread if each not in told], taken, stated)
     return {name: found[name] for name in LAYERS if name in found}, remarks + _unread_note(map(str, unread))
@@ -149,6 +161,26 @@ def _unusable(path: Path, layer: str) -> list[Remark]:
         text = f"{path.name} is part of a shapefile, but {stem}.shp is missing; copy all files of that name"
         return [fault("file-unreadable", text, layer=layer)]
     return []
+
+
+def _unopened(path: Path, layer: str) -> Iterator[Remark]:
+    """What is said of a file in a format that can't be the layer it is called like; there is no other."""
+    ending = path.suffix.lower()
+    if is_read(path):
+        text = f"{path.name} is {format_of(path).name}, which can't hold {layer}; export the layer itself"
+    elif ending in _ARCHIVES:
+        text = f"{path.name} is an archive, which is not opened; unpack it into the folder"
+    elif ending in _OTHER_DATA:
+        text = f"{path.name} is of a format that is not read; save it as a GeoPackage, or a list as .xlsx"
+    elif ending in _PRINTS:
+        text = (
+            f"{path.name} is called like it, but is a document or a picture, in which no places can be read"
+        )
+        yield doubt("layer-perhaps", text, layer=layer, remedy="ask for the data that it was made from")
+        return
+    else:
+        return
+    yield fault("file-unreadable", text, layer=layer)
 
 
 def _check_inside(folder: Path, path: Path) -> None:

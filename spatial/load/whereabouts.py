@@ -80,10 +80,11 @@ def lost_layers(facts: Sequence[LayerFacts], remarks: Iterable[Remark]) -> list[
         east, north = boxes[name].away_m(home)
         make = doubt if name in _MAY_LIE_APART else fault
         text = f"lies {math.hypot(east, north) / 1000:,.1f} km {compass(east, north)} of {_listed(main)}"
-        found = fitting_setting(name, middles[name], systems, home, main)
-        remedy = (
-            found or _otherwise_written(middles[name], home) or "check the coordinate system (zone) of both"
-        )
+        # so near that another system would only be another way of being wrong
+        near = math.hypot(east, north) <= _AMONG_M
+        found = "" if near else fitting_setting(name, middles[name], systems, home, main)
+        remedy = found or ("" if near else _otherwise_written(middles[name], home))
+        remedy = remedy or "check the coordinate system (zone) of both, and the coordinates"
         told.append(make("layers-apart", text, layer=name, remedy=remedy))
     return told
 
