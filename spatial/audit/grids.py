@@ -302,7 +302,8 @@ def _parts_faults(book: Book, roster: Roster, count: GridCount) -> Iterator[Rema
     own["k"] = np.bincount(pairs[:, 0])
     good = count.fits(limits.min_households, limits.max_households) & count.whole
     own["sound"] = DataFrame({"part": pairs[:, 0], "good": good[pairs[:, 1]]}).groupby("part")["good"].all()
-    said = DataFrame(book.summary["grids"].get("parts", []), columns=["part", "households", "k", "state"])
+    told = [each for each in book.summary["grids"].get("parts", []) if isinstance(each, dict)]
+    said = DataFrame(told, columns=["part", "households", "k", "state"])
     if len(said) != len(own):
         text = f"the summary lists {len(said)} connected parts, recounted {len(own)}"
         yield fault("figure-differs", text, layer="summary", column="grids.parts")
