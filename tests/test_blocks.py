@@ -43,18 +43,21 @@ def test_a_lane_is_cut_into_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     for row, columns in enumerate(rows):
         matrix[row, list(columns)] = 1
     choices, fixed = np.arange(23) < 12, np.arange(23) == 0
-    block = blocks_of(sparse.csr_array(matrix), choices & ~fixed, fixed, 3)
+    block, of_row = blocks_of(sparse.csr_array(matrix), choices & ~fixed, fixed, 3)
     assert block[0] == -1
     assert np.bincount(block[1:12]).max() <= 3
     assert np.count_nonzero(np.diff(block[1:12])) == block.max()  # neighbours all along
     of_pair = np.column_stack([block[1:11], block[2:12], block[13:]])
     assert (of_pair[:, 2:] == of_pair[:, :2]).any(axis=1).all()
+    assert of_row[-1] == -1  # the row of all
+    assert ((of_pair == of_row[1:11, None]).all(axis=1) == (of_row[1:11] >= 0)).all()
 
 
 def test_parts_without_a_row_in_common_are_cut_too() -> None:
     matrix = sparse.csr_array(np.eye(10))
-    block = blocks_of(matrix, np.ones(10, bool), np.zeros(10, bool), 4)
+    block, of_row = blocks_of(matrix, np.ones(10, bool), np.zeros(10, bool), 4)
     assert np.bincount(block).max() <= 4
+    assert of_row.tolist() == block.tolist()
 
 
 # --- what they prove ------------------------------------------------------------------------------

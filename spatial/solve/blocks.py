@@ -25,8 +25,10 @@ IntArray = NDArray[np.int64]
 LONG = 200  # choices in one row, a count of all, say: it makes nobody neighbours
 
 
-def blocks_of(matrix: sparse.csr_array, choices: BoolArray, fixed: BoolArray, most: int) -> IntArray:
-    """The block of each variable: (n,), −1 for fixed ones.
+def blocks_of(
+    matrix: sparse.csr_array, choices: BoolArray, fixed: BoolArray, most: int
+) -> tuple[IntArray, IntArray]:
+    """The block of each variable, −1 for fixed ones, and of each row, −1 for one that holds several or none.
 
     Parameters
     ----------
@@ -37,6 +39,10 @@ def blocks_of(matrix: sparse.csr_array, choices: BoolArray, fixed: BoolArray, mo
         choices of their rows are.
     most : int
         Choices in one block.
+
+    Returns
+    -------
+    (n,) array, (m,) array
     """
     rows = sparse.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
     chosen = sparse.csr_array(rows[:, choices])
@@ -48,7 +54,16 @@ def blocks_of(matrix: sparse.csr_array, choices: BoolArray, fixed: BoolArray, mo
     once = np.ones(len(label)), (np.arange(len(label)), label)
     member = sparse.csr_array(once, shape=(len(label), label.max(initial=0) + 1))
     block[others] = sparse.csr_array(rows[:, others].T @ (chosen @ member)).argmax(axis=1)
-    return block
+    return block, _rows_of(matrix, block)
+
+
+def _rows_of(matrix: sparse.csr_array, block: IntArray) -> IntArray:
+    row, column = matrix.tocoo().coords
+    free = block[column] >= 0
+    first, last = np.full(matrix.shape[0], len(block)), np.full(matrix.shape[0], -1)
+    np.minimum.at(first, row[free], block[column[free]])
+    np.maximum.at(last, row[free], block[column[free]])
+    return np.where(first == last, first, -1)
 
 
 def _halved(graph: sparse.csr_array, most: int) -> IntArray:

@@ -312,22 +312,15 @@ def _by_blocks(task: _Task, answer: Answer, most: int) -> tuple[_Task, Answer]:
     program, reduced, duals = task.program, task.reduced, answer.duals
     fixed = program.integer & (np.abs(reduced) > answer.value - task.floor)
     at = np.where(fixed & (reduced < 0), 1.0, 0.0)
-    block = blocks_of(program.matrix, program.integer & ~fixed, fixed, most)
-    entry = program.matrix.tocoo()
-    row, of = entry.coords[0][block[entry.coords[1]] >= 0], block[entry.coords[1]]
-    of = of[of >= 0]
-    first, last = np.full((2, len(duals)), [[block.max(initial=0) + 1], [-1]])
-    np.minimum.at(first, row, of)
-    np.maximum.at(last, row, of)
-    inside = first == last
-    price = np.where(inside, 0.0, duals)
+    block, of_row = blocks_of(program.matrix, program.integer & ~fixed, fixed, most)
+    price = np.where(of_row < 0, duals, 0.0)
     limit = np.where(price > 0, program.row_lower, program.row_upper)
     cost = program.cost - program.matrix.T @ price
     shift = program.matrix @ at
     floor = float(price[price != 0] @ limit[price != 0] + cost @ at)
     gain, stopped = np.zeros(block.max(initial=-1) + 1), answer.stopped
     for each in range(len(gain)):
-        columns, rows = np.flatnonzero(block == each), np.flatnonzero(inside & (first == each))
+        columns, rows = np.flatnonzero(block == each), np.flatnonzero(of_row == each)
         part = Program(
             cost=cost[columns],
             matrix=sparse.csr_array(program.matrix[rows][:, columns]),
