@@ -39,7 +39,7 @@ def close_locks(problem: GridProblem) -> Ints:
     faults = []
     for label, name in enumerate(names):
         if not _join_lock(problem, locked, label):
-            called = problem.lock_names[name] if problem.lock_names else name
+            called = problem.lock_names[name] if problem.lock_names else f"lock {name}"
             faults.append(
                 f"households.locked_grid: the rows of {called} can't hang together in one grid: no alley "
                 "leads from one to the other, or other locks lie between; draw the way, or change the lock"

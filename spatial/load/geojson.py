@@ -36,9 +36,8 @@ def read_geojson(source: Source, choose: Choose, encoding: str | None) -> RawLay
         or document.get("type", "FeatureCollection") != "FeatureCollection"
         or "geometryType" in document
     ):
-        kind = next(
-            (name for key, name in _KINDS.items() if key in document), "not a GeoJSON FeatureCollection"
-        )
+        known = document if isinstance(document, dict) else ()
+        kind = next((name for key, name in _KINDS.items() if key in known), "not a GeoJSON FeatureCollection")
         raise DataError(f"{path.name} is {kind}; export the layer as GeoJSON")
     properties = [p if isinstance(p := each.get("properties"), dict) else {} for each in features]
     headings = sorted({key for each in properties for key in each})  # not in the order of rows
