@@ -15,7 +15,7 @@ from geopandas.testing import assert_geodataframe_equal
 
 from spatial.errors import DataError
 from spatial.load import check_site, read_site
-from spatial.load.columnar import read_flatgeobuf, read_geoparquet
+from spatial.load.columnar import _check_offsets, read_flatgeobuf, read_geoparquet
 from spatial.load.raw import Source
 from spatial.settings import Settings
 from tests.drawn_village import (
@@ -290,3 +290,10 @@ def test_parquet_with_a_geometry_type_of_its_own(lanes, crs, code):
     assert raw.geometry.tolist() == [at(1, 2), None]
     assert raw.headings == ("id",)
     assert raw.crs.is_geographic if code is None else raw.crs.to_epsg() == code
+
+
+def test_texts_that_begin_beyond_what_is_there_are_told_before_they_are_read():
+    offsets = pa.py_buffer(np.array([0, 9, 3], np.int32).tobytes())
+    with pytest.raises(pa.ArrowInvalid, match="[Oo]ffset"):
+        _check_offsets(pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abc")]))
+    _check_offsets(pa.array(["巷", None]))

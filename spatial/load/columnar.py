@@ -220,6 +220,8 @@ def _rows(
     parts: dict[str, list[Objects]] = {each: [np.empty(0, dtype=object)] for each in (*columns, shapes)}
     n_values = n_bytes = 0
     for batch in batches:
+        for column in batch.columns:
+            _check_offsets(column)
         n_values += batch.num_rows * len(parts)
         n_bytes += sum(map(_unfolded_bytes, batch.columns))
         refuse_more(path.name, n_values=n_values, n_bytes=n_bytes)
@@ -230,6 +232,14 @@ def _rows(
     whole = {name: np.concatenate(each) for name, each in parts.items()}
     geometry = whole.pop(shapes)
     return whole, geometry
+
+
+def _check_offsets(column: pa.Array) -> None:
+    """Raise where texts or shapes begin beyond what is there: of a damaged file GDAL hands such out."""
+    import pyarrow as pa
+
+    if not isinstance(column, pa.DictionaryArray) and _is_bytes(column.type):
+        column.cast(pa.large_binary()).validate(full=True)
 
 
 def _unfolded_bytes(column: pa.Array) -> int:
