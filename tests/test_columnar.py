@@ -294,6 +294,6 @@ def test_parquet_with_a_geometry_type_of_its_own(lanes, crs, code):
 
 def test_texts_that_begin_beyond_what_is_there_are_told_before_they_are_read():
     offsets = pa.py_buffer(np.array([0, 9, 3], np.int32).tobytes())
-    with pytest.raises(pa.ArrowInvalid, match="[Oo]ffset"):
+    with pytest.raises(pa.ArrowInvalid, match=r"[Oo]ffset"):
         _check_offsets(pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abc")]))
     _check_offsets(pa.array(["巷", None]))
