@@ -542,7 +542,7 @@ def test_the_township_is_cut_as_promised(township: tuple[Site, Settings, GridPla
     assert set(plan.figures) == set(SUMMARY["grids"])
 
 
-@pytest.mark.parametrize("n_grids", [24, 27])
+@pytest.mark.parametrize("n_grids", [24, pytest.param(27, marks=pytest.mark.long)])
 def test_a_number_of_grids_asked_for_is_kept_with_village_groups_too(n_grids: int) -> None:
     overrides = ["work.effort=quick", f"grids.n_grids={n_grids}"]
     chosen = read_settings(SHANNAN / "plan.toml", overrides=overrides)
