@@ -118,7 +118,8 @@ def kotka_plan(
     folder = place("kotka-finland")
 
     def make(out: Path) -> None:
-        done = alleyplan("plan", folder, "--out", out, "--set", "work.effort=quick")
+        sparse = ("--set", "work.effort=quick", "--set", "sites.spacing_m=25")
+        done = alleyplan("plan", folder, "--out", out, *sparse)
         assert done.returncode == 0, done.stderr
 
     return once("kotka", make)

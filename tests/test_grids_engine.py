@@ -362,6 +362,7 @@ def test_any_prices_give_a_bound_below_the_optimum(
             assert lower_bound(sub, price, rules) <= lower_bound(sub, refined, rules) <= optimum
 
 
+@pytest.mark.long
 def test_refined_prices_prove_all_that_the_relaxation_of_a_town_can() -> None:
     problem = near_tree(300, seed=5, groups=6)
     sub = cut_out(problem, np.arange(300))

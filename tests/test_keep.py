@@ -417,6 +417,7 @@ def test_a_household_moved_in_qgis_stays_where_it_was_put(
     assert told(summary, "edit-not-kept") == []
 
 
+@LONG
 def test_an_edit_that_can_t_stand_is_told(
     alleyplan: Run, shannan_plan: Path, earlier_plan: Path, tmp_path: Path
 ) -> None:
@@ -432,6 +433,7 @@ def test_an_edit_that_can_t_stand_is_told(
     assert f"{to_far}→{home}" in doubt["message"]
 
 
+@LONG
 def test_a_grid_without_households_drops_its_number_and_leaves_the_others(
     alleyplan: Run, township: Path, shannan_plan: Path, tmp_path: Path
 ) -> None:

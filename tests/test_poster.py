@@ -120,7 +120,7 @@ def test_the_decision_sheet_stands_beside_doing_nothing(drawn: Path):
 def test_the_same_plan_gives_the_same_bytes_with_any_hash_seed(tmp_path: Path):
     code = (
         "import sys; from pathlib import Path; from spatial.report import write_report; "
-        "from tests.drawn_plan import drawn_plan; write_report(drawn_plan(), Path(sys.argv[1]), plates=True)"
+        "from tests.drawn_plan import drawn_plan; write_report(drawn_plan(), Path(sys.argv[1]))"
     )
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "TZ": f"UTC-{seed}"}
