@@ -149,9 +149,18 @@ def test_what_is_damaged_below_was_sound(kit: Path, ending: str):
     assert examine(kit / f"households{ending}") == (2 if "osm" in ending or ending == ".pbf" else 1)
 
 
-def _damage(kit: Path, yard: Path, ending: str, steps: Any, part: str = "") -> None:
+def _damage(kit: Path, yard: Path, ending: str, part: str, steps: Any) -> None:
+    """Damage to a file, one of its companions, or a document of an archive that stays sound as an archive."""
     for each in yard.iterdir():
         each.unlink()
+    if (ending, part) in INSIDE:
+        _damage_inside(kit / f"households{ending}", yard / f"households{ending}", part, steps)
+    else:
+        _damage_outside(kit, yard, ending, part, steps)
+    examine(yard / f"households{ending}")
+
+
+def _damage_outside(kit: Path, yard: Path, ending: str, part: str, steps: Any) -> None:
     for each in kit.glob("households.*"):
         if each.name == f"households{ending}" or (
             ending == ".shp" and each.suffix in (".shx", ".dbf", ".prj", ".cpg")
@@ -159,21 +168,17 @@ def _damage(kit: Path, yard: Path, ending: str, steps: Any, part: str = "") -> N
             (yard / each.name).write_bytes(each.read_bytes())
     path = yard / f"households{part or ending}"
     path.write_bytes(changed(path.read_bytes(), steps))
-    examine(yard / f"households{ending}")
 
 
-def _damage_inside(kit: Path, yard: Path, ending: str, member: str, steps: Any) -> None:
-    """Damage to one document of an archive that is sound as an archive."""
-    path = yard / f"households{ending}"
-    with zipfile.ZipFile(kit / path.name) as sound, zipfile.ZipFile(path, "w") as spoilt:
+def _damage_inside(whole: Path, path: Path, member: str, steps: Any) -> None:
+    with zipfile.ZipFile(whole) as sound, zipfile.ZipFile(path, "w") as spoilt:
         for name in sound.namelist():
             content = sound.read(name)
             spoilt.writestr(name, changed(content, steps) if name == member else content)
-    examine(path)
 
 
 FILES = [
-    *((each, "") for each in ENDINGS + DRAWN), (".shp", ".dbf"), (".shp", ".shx"), (".shp", ".prj"),
+    *((each, "") for each in ENDINGS + DRAWN), (".shp", ".dbf"), (".shp", ".shx"), (".shp", ".prj"), *INSIDE,
 ]  # fmt: skip
 many = settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=FEW, deadline=None, suppress_health_check=list(HealthCheck))
@@ -183,26 +188,7 @@ few = settings(max_examples=FEW, deadline=None, suppress_health_check=list(Healt
 @few
 @given(steps=changes)
 def test_damaged_bytes_are_read_or_refused(kit: Path, yard: Path, ending: str, part: str, steps: Any):
-    _damage(kit, yard, ending, steps, part)
-
-
-@pytest.mark.parametrize(("ending", "member"), INSIDE)
-@few
-@given(steps=changes)
-def test_damage_within_an_archive_is_read_or_refused(
-    kit: Path, yard: Path, ending: str, member: str, steps: Any
-):
-    _damage_inside(kit, yard, ending, member, steps)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("ending", "member"), INSIDE)
-@many
-@given(steps=changes)
-def test_damage_within_an_archive_is_read_or_refused_at_length(
-    kit: Path, yard: Path, ending: str, member: str, steps: Any
-):
-    _damage_inside(kit, yard, ending, member, steps)
+    _damage(kit, yard, ending, part, steps)
 
 
 @pytest.mark.long
@@ -212,7 +198,7 @@ def test_damage_within_an_archive_is_read_or_refused_at_length(
 def test_damaged_bytes_are_read_or_refused_at_length(
     kit: Path, yard: Path, ending: str, part: str, steps: Any
 ):
-    _damage(kit, yard, ending, steps, part)
+    _damage(kit, yard, ending, part, steps)
 
 
 # ── structure ────────────────────────────────────────────────────────────────────────────────────────
