@@ -120,8 +120,7 @@ def largest_part(problem: GridProblem) -> GridProblem:
     """The connected part with most rows: METIS refuses contiguous grids where there are several."""
     part = pieces(problem.indptr, problem.indices, np.zeros(len(problem.weight), np.int64))
     sub = cut_out(problem, np.flatnonzero(part == np.bincount(part).argmax()))
-    known = {each.name: getattr(sub, each.name) for each in fields(GridProblem) if hasattr(sub, each.name)}
-    return GridProblem(**known)
+    return GridProblem(**{each.name: getattr(sub, each.name) for each in fields(sub) if each.name != "rows"})
 
 
 def small_problem() -> GridProblem:

@@ -118,9 +118,8 @@ def told_parts(
     n_odd : int
         Parts whose total is no number of grids.
     """
-    count = households["households"].to_numpy(dtype=np.int64, na_value=1)
-    n_parts = int(network.node_part.max()) + 1
-    total = np.bincount(part[part >= 0], count[part >= 0], n_parts).astype(np.int64)
+    total = _homes_of(network, households, part)
+    n_parts = len(total)
     odd = (total > 0) & (total // grids.min_households < -(-total // grids.max_households))
     remarks = []
     if odd[0]:
@@ -155,10 +154,16 @@ def told_parts(
     return [*remarks[:n_told], *_rest(remarks[n_told:])], int(odd.sum())
 
 
+def _homes_of(network: AlleyNetwork, households: gpd.GeoDataFrame, part: Ints) -> Ints:
+    """Households of each part of the network."""
+    count = households["households"].to_numpy(dtype=np.int64, na_value=1)
+    on = part >= 0
+    return np.bincount(part[on], count[on], int(network.node_part.max()) + 1).astype(np.int64)
+
+
 def parts_in_brief(network: AlleyNetwork, households: gpd.GeoDataFrame, part: Ints) -> list[Remark]:
     """One doubt for all parts that people live in without a way to the largest; see :func:`told_parts`."""
-    count = households["households"].to_numpy(dtype=np.int64, na_value=1)
-    total = np.bincount(part[part >= 0], count[part >= 0], int(network.node_part.max()) + 1)
+    total = _homes_of(network, households, part)
     cut_off = 1 + np.flatnonzero(total[1:])
     if not len(cut_off):
         return []

@@ -67,10 +67,7 @@ def lost_layers(facts: Sequence[LayerFacts], remarks: Iterable[Remark]) -> list[
         replace(each, remedy=found)
         if each.code in ("crs-missing", "crs-misfit")
         and each.layer in middles
-        and (
-            found := fitting_setting(each.layer, middles[each.layer], systems, home, main)
-            or _otherwise_written(middles[each.layer], home)
-        )
+        and (found := _way_home(each.layer, middles[each.layer], systems, home, main))
         else each
         for each in told
     ]
@@ -82,9 +79,8 @@ def lost_layers(facts: Sequence[LayerFacts], remarks: Iterable[Remark]) -> list[
         text = f"lies {math.hypot(east, north) / 1000:,.1f} km {compass(east, north)} of {_listed(main)}"
         # so near that another system would only be another way of being wrong
         near = math.hypot(east, north) <= _AMONG_M
-        found = "" if near else fitting_setting(name, middles[name], systems, home, main)
-        remedy = found or ("" if near else _otherwise_written(middles[name], home))
-        remedy = remedy or "check the coordinate system (zone) of both, and the coordinates"
+        found = "" if near else _way_home(name, middles[name], systems, home, main)
+        remedy = found or "check the coordinate system (zone) of both, and the coordinates"
         told.append(make("layers-apart", text, layer=name, remedy=remedy))
     return told
 
@@ -120,6 +116,13 @@ def fitting_setting(
                 )
                 return f"set {settings}{among}"
     return ""
+
+
+def _way_home(
+    layer: str, xy: tuple[float, float], systems: Iterable[pyproj.CRS], home: Box, beside: Sequence[str]
+) -> str:
+    """As :func:`fitting_setting`, and where no setting does it, how the coordinates are to be written."""
+    return fitting_setting(layer, xy, systems, home, beside) or _otherwise_written(xy, home)
 
 
 def _otherwise_written(xy: tuple[float, float], home: Box) -> str:

@@ -238,16 +238,14 @@ def _task(
     lamps: GeoDataFrame | None,
 ) -> _Task:
     boards = settings.boards
-    unusable, dark, seen = stops.edge < 0, None, None
+    unusable, dark, new_lamps = stops.edge < 0, None, None
     if boards.lit_at_night != "off" and lamps is not None:
         seen = lamps_in_sight(sites, lamps, site.layer("buildings"), settings)
         dark = np.diff(seen.indptr) == 0
-    if dark is not None and boards.lit_at_night == "require":
-        unusable = unusable | dark
+        if boards.lit_at_night == "require":
+            unusable = unusable | dark
+            new_lamps = _new_lamps(seen, sites["status"], lamps["status"], settings)
     may = standing(sites, unusable, apart_m=boards.apart_m)
-    new_lamps = None
-    if seen is not None and lamps is not None and boards.lit_at_night == "require":
-        new_lamps = _new_lamps(seen, lamps["status"].to_numpy(object), may.existing, settings)
     sides = at_most_one(may.near)
     if boards.one_per_grid:
         grid_id = grid_at(sites, areas)
@@ -270,15 +268,16 @@ def _task(
 
 
 def _new_lamps(
-    seen: sparse.csr_array, status: NDArray[np.object_], existing: BoolArray, settings: Settings
+    seen: sparse.csr_array, boards: pd.Series, lamps: pd.Series, settings: Settings
 ) -> _NewLamps | None:
+    """``boards`` and ``lamps`` are the status of the sites."""
     if settings.lamps.most_lamps is None:
         return None
-    sure = np.isin(status, ("existing", "required"))
-    needs = ~existing & (np.diff(seen[:, sure].indptr) == 0)
+    sure = lamps.isin(("existing", "required")).to_numpy()
+    needs = (boards != "existing").to_numpy() & (np.diff(seen[:, sure].indptr) == 0)
     shows = sparse.csr_array(seen[:, ~sure].multiply(needs[:, None]), dtype=bool)
     shows.eliminate_zeros()
-    return _NewLamps(shows, max(0, settings.lamps.most_lamps - int((status == "required").sum())))
+    return _NewLamps(shows, max(0, settings.lamps.most_lamps - int((lamps == "required").sum())))
 
 
 def _one_per_grid(grid_id: pd.Series, usable: BoolArray, existing: BoolArray, n_boards: int) -> Sides:

@@ -318,7 +318,7 @@ def _by_blocks(task: _Task, answer: Answer, most: int) -> tuple[_Task, Answer]:
     cost = program.cost - program.matrix.T @ price
     shift = program.matrix @ at
     floor = float(price[price != 0] @ limit[price != 0] + cost @ at)
-    gain, stopped = np.zeros(block.max(initial=-1) + 1), answer.stopped
+    gain, stopped = np.zeros(block.max() + 1), answer.stopped
     for each in range(len(gain)):
         columns, rows = np.flatnonzero(block == each), np.flatnonzero(of_row == each)
         part = Program(
@@ -334,7 +334,7 @@ def _by_blocks(task: _Task, answer: Answer, most: int) -> tuple[_Task, Answer]:
         gain[each] = max(run.bound - alone, 0.0)
         floor += alone + gain[each]
     #  a change costs what it did before, less what only its own block has gained
-    spent = np.where(block >= 0, gain[block] if len(gain) else 0.0, floor - task.floor)
+    spent = np.where(block >= 0, gain[block], floor - task.floor)
     bound = max(answer.bound, min(task.up(floor), answer.value))
     answer = replace(
         answer,
